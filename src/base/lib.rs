@@ -1,0 +1,16 @@
+//! What std and tokio lack, and no word of our domain: time, waiting, tasks, ends, rates, certificates.
+//!
+//! This floor must never know a Kubernetes word, open a socket, or hold state that outlives its owner.
+//!
+//! Reading order: [`clock`] (where every time comes from), [`shutdown`] and [`task`] (how long-lived work
+//! starts and ends), [`backoff`] and [`bucket`] (how often something may happen), [`queue`] (keys that wait
+//! for their turn), [`files`] (writes that survive a crash), [`pki`] (keys and certificates).
+
+pub mod backoff;
+pub mod bucket;
+pub mod clock;
+pub mod files;
+pub mod pki;
+pub mod queue;
+pub mod shutdown;
+pub mod task;

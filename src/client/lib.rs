@@ -1,0 +1,1 @@
+//! How every component meets the API

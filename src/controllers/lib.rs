@@ -1,0 +1,1 @@
+//! A file or folder a controller

@@ -1,0 +1,1 @@
+//! OCI references, pull, push, content store and inspection

@@ -1,0 +1,1 @@
+//! The virtual pod network as values

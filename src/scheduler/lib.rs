@@ -1,0 +1,1 @@
+//! Queue, snapshot, plugins and bind

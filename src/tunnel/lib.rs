@@ -1,0 +1,1 @@
+//! Authenticated multiplexed streams over one mTLS connection
