@@ -1,0 +1,87 @@
+//! The project's verbs in plain Rust, so that setting up is one command.
+//!
+//! ```text
+//! cargo xtask test [ARGS]     makes the guests ready, then runs every test (nextest if it is there)
+//! cargo xtask guests [--all]  builds the guest programs and fetches those by others
+//! cargo xtask bench [NAME]    measures, prints tables and keeps them as JSON
+//! ```
+//!
+//! Reading order: this file, then [`guests`] (programs for tests) and [`toolchain`] (what builds them).
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a person")]
+
+mod guests;
+mod toolchain;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// Why a verb failed, in one sentence that says what to do.
+type Result<T> = std::result::Result<T, String>;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match args.as_slice() {
+        ["test", rest @ ..] => test(rest),
+        ["guests"] => guests::ready(),
+        ["guests", "--all"] => guests::ready().and_then(|()| guests::build_slow()),
+        ["bench", rest @ ..] => bench(rest),
+        _ => Err("usage: cargo xtask test [ARGS] | guests [--all] | bench [NAME]".into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs every test of the workspace.
+fn test(args: &[&str]) -> Result<()> {
+    guests::ready()?;
+    let mut cargo = cargo();
+    if succeeds(Command::new("cargo").args(["nextest", "--version"])) {
+        cargo.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+    } else {
+        cargo.args(["test", "--workspace"]);
+    }
+    run(cargo.args(args))
+}
+
+/// Runs a benchmark of the product, built for release.
+fn bench(args: &[&str]) -> Result<()> {
+    guests::ready()?;
+    run(cargo().args(["run", "--release", "--package", "bench", "--"]).args(args))
+}
+
+/// The project's root, where this program was built from.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("."))
+}
+
+/// Where things that take long to make are kept between checkouts: `MINKE_CACHE`, or `minke` in the user's cache.
+pub(crate) fn cache() -> PathBuf {
+    let home = || std::env::home_dir().unwrap_or_else(|| PathBuf::from(".")).join(".cache");
+    let user = || std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from).join("minke");
+    std::env::var_os("MINKE_CACHE").map_or_else(user, PathBuf::from)
+}
+
+/// Cargo, in the project's root.
+fn cargo() -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(root());
+    command
+}
+
+/// Runs a command with its output shown.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().map_err(|error| format!("cannot start {command:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}")) }
+}
+
+/// Whether a command can be run and succeeds; its output is not shown.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    command.output().is_ok_and(|output| output.status.success())
+}
