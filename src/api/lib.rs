@@ -1,1 +1,32 @@
-//! Kubernetes objects as pure values
+//! Kubernetes objects as pure values: what the API is, without any server.
+//!
+//! This floor must never open a file or socket, read a clock, or hold state beyond tables built once. The same input
+//! gives the same result everywhere, so all of it is tested as tables.
+//!
+//! Objects are `serde_json::Value`s with sorted maps. What they may hold comes from one schema ([`schema`]), what
+//! kinds there are from one table ([`scheme`]); nothing here is written a kind but defaults, validation and printers.
+//!
+//! Reading order: [`scheme`] (a row a resource), [`schema`] (types), [`decode`] (bytes to canonical objects),
+//! [`strategies`] with [`defaults`], [`validation`] and [`printers`] (what differs between kinds), [`patch`],
+//! [`meta`] and [`status`] (what all kinds share), [`events`] (the one kind with two forms), [`selectors`], [`quantity`], [`names`], and [`discovery`] and
+//! [`openapi`] (how the table is told to clients).
+//!
+//! # Why
+//!
+//! Values instead of typed structs: builtin kinds and custom resources go through the same code, what a client sent is
+//! kept to the byte where upstream keeps it, and a list key or a default is data instead of code.
+
+pub mod decode;
+pub mod defaults;
+pub mod events;
+pub mod meta;
+pub mod names;
+pub mod patch;
+pub mod printers;
+pub mod quantity;
+pub mod schema;
+pub mod scheme;
+pub mod selectors;
+pub mod status;
+pub mod strategies;
+pub mod validation;

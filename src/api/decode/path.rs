@@ -1,0 +1,63 @@
+//! Where in an object something is, and what strict decoding says about it.
+
+use std::fmt;
+
+/// Complaints about one object, as upstream: more would only fill the answer.
+const COMPLAINTS_MAX: usize = 100;
+
+/// A way down from the root, as strict decoding prints it: `spec.containers[0].name`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Path {
+    text: String,
+    /// How long `text` was before each step.
+    steps: Vec<usize>,
+}
+
+impl Path {
+    pub(super) fn push_field(&mut self, name: &str) {
+        self.steps.push(self.text.len());
+        if !self.text.is_empty() {
+            self.text.push('.');
+        }
+        self.text.push_str(name);
+    }
+
+    pub(super) fn push_index(&mut self, index: usize) {
+        self.steps.push(self.text.len());
+        self.text.push_str(&format!("[{index}]"));
+    }
+
+    pub(super) fn pop(&mut self) {
+        self.text.truncate(self.steps.pop().unwrap_or_default());
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Sentences about fields, each once, at most [`COMPLAINTS_MAX`].
+#[derive(Debug, Default)]
+pub(super) struct Complaints(Vec<String>);
+
+impl Complaints {
+    pub(super) fn duplicate(&mut self, path: &Path) {
+        self.add(format!("duplicate field \"{path}\""));
+    }
+
+    pub(super) fn unknown(&mut self, path: &Path) {
+        self.add(format!("unknown field \"{path}\""));
+    }
+
+    pub(super) fn into_sentences(self) -> Vec<String> {
+        self.0
+    }
+
+    fn add(&mut self, sentence: String) {
+        if self.0.len() < COMPLAINTS_MAX && !self.0.contains(&sentence) {
+            self.0.push(sentence);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! What a field holds when nobody set it, a function a kind.

@@ -1,0 +1,46 @@
+//! The definitions as k8s-openapi describes them, with descriptions: made anew for whoever asks, so that nobody has to
+//! keep them.
+
+use k8s_openapi::api::{certificates, coordination, core, events, node, policy, scheduling};
+use k8s_openapi::apimachinery::pkg::apis::meta;
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value};
+
+/// What references to definitions begin with.
+pub(crate) const REFERENCE: &str = "#/components/schemas/";
+
+/// Every definition that a served kind reaches, by name.
+pub(crate) fn definitions() -> Map<String, Value> {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut generator = settings.into_generator();
+    add_roots(&mut generator);
+    generator.take_definitions(false)
+}
+
+/// The kinds that bodies hold. A new row in the scheme adds its line here.
+fn add_roots(generator: &mut SchemaGenerator) {
+    generator.subschema_for::<certificates::v1::CertificateSigningRequest>();
+    generator.subschema_for::<coordination::v1::Lease>();
+    generator.subschema_for::<core::v1::Binding>();
+    generator.subschema_for::<core::v1::ConfigMap>();
+    generator.subschema_for::<core::v1::Endpoints>();
+    generator.subschema_for::<core::v1::Event>();
+    generator.subschema_for::<core::v1::Namespace>();
+    generator.subschema_for::<core::v1::Node>();
+    generator.subschema_for::<core::v1::Pod>();
+    generator.subschema_for::<core::v1::PodTemplate>();
+    generator.subschema_for::<core::v1::Secret>();
+    generator.subschema_for::<core::v1::Service>();
+    generator.subschema_for::<core::v1::ServiceAccount>();
+    generator.subschema_for::<events::v1::Event>();
+    generator.subschema_for::<meta::v1::DeleteOptions>();
+    generator.subschema_for::<meta::v1::ListMeta>();
+    generator.subschema_for::<meta::v1::Status>();
+    generator.subschema_for::<node::v1::RuntimeClass>();
+    generator.subschema_for::<policy::v1::Eviction>();
+    generator.subschema_for::<scheduling::v1::PriorityClass>();
+}

@@ -1,0 +1,401 @@
+//! THE table: a row a resource. Routes, discovery, OpenAPI, names and tests derive from it.
+//!
+//! Builtin rows are in [`builtin`]. A row owns its names, so that CustomResourceDefinitions can add rows at run time.
+
+mod builtin;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::names::NameRule;
+use crate::printers::Column;
+use crate::schema;
+use crate::selectors;
+use crate::validation::field::ErrorList;
+
+/// A word of the API: borrowed in builtin rows, owned in those made at run time.
+pub type Name = Cow<'static, str>;
+
+/// All resources that are served.
+#[derive(Clone, Debug, Default)]
+pub struct Scheme {
+    /// In the order in which discovery shows them: groups as upstream, resources by name.
+    rows: Vec<Arc<Resource>>,
+    /// Positions in `rows` by group, version and plural.
+    by_plural: HashMap<[Name; 3], usize>,
+    /// Positions in `rows` by group, version and kind.
+    by_kind: HashMap<[Name; 3], usize>,
+}
+
+/// One resource.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// The API group; empty for the core group.
+    pub group: Name,
+    /// The version in which this row serves it.
+    pub version: Name,
+    /// What one object is called: `Pod`.
+    pub kind: Name,
+    /// What a list is called: `PodList`.
+    pub list_kind: Name,
+    /// The word in paths: `pods`.
+    pub plural: Name,
+    /// The word for one: `pod`.
+    pub singular: Name,
+    /// What kubectl takes instead: `po`.
+    pub short_names: Vec<Name>,
+    /// Groups of resources that it belongs to: `all`.
+    pub categories: Vec<Name>,
+    /// Whether its objects live in namespaces.
+    pub scope: Scope,
+    /// What can be done to its objects.
+    pub verbs: &'static [Verb],
+    /// What else can be done to them.
+    pub subresources: Vec<Subresource>,
+    /// Where its objects are stored.
+    pub storage: Storage,
+    /// The type of its objects.
+    pub schema: schema::Id,
+    /// What differs between kinds.
+    pub strategy: Strategy,
+}
+
+/// A part of an object, or something to do to it, with its own path.
+#[derive(Clone, Debug)]
+pub struct Subresource {
+    /// The last word of its path: `status`.
+    pub name: Name,
+    /// What a body holds: the resource's own kind for `status`, `policy/v1 Eviction` for `eviction`.
+    pub kind: GroupVersionKind,
+    /// What can be done to it.
+    pub verbs: &'static [Verb],
+}
+
+/// A kind with its group and version.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct GroupVersionKind {
+    /// Empty for the core group.
+    pub group: Name,
+    /// The version.
+    pub version: Name,
+    /// The kind.
+    pub kind: Name,
+}
+
+/// Where a resource's objects are stored. Rows that share it show the same objects in several forms.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Storage {
+    /// Empty for the core group.
+    pub group: Name,
+    /// The plural.
+    pub plural: Name,
+}
+
+/// Whether objects live in namespaces.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Scope {
+    /// Each object is in one.
+    Namespaced,
+    /// None is.
+    Cluster,
+}
+
+/// What can be done to a resource or subresource.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Verb {
+    /// Make an object.
+    Create,
+    /// Remove an object.
+    Delete,
+    /// Remove a collection.
+    DeleteCollection,
+    /// Read an object.
+    Get,
+    /// Read a collection.
+    List,
+    /// Change parts of an object.
+    Patch,
+    /// Replace an object.
+    Update,
+    /// Follow changes.
+    Watch,
+}
+
+/// What differs between kinds: plain functions of values, and rules.
+///
+/// Objects handed in are decoded and have `apiVersion` and `kind`. Functions that make an object ready run before
+/// validation; `prepare_*` follow upstream's `PrepareForCreate` and `PrepareForUpdate`.
+#[derive(Clone, Copy)]
+pub struct Strategy {
+    /// Sets what nobody set.
+    pub defaults: fn(&mut Value),
+    /// Makes a new object ready: drops `status` where it is a subresource, sets `generation` where the kind has one.
+    pub prepare_create: fn(&mut Value),
+    /// Makes an update ready (new, old): keeps `status`, raises `generation` when the spec changed.
+    pub prepare_update: fn(&mut Value, &Value),
+    /// Makes a status update ready (new, old): keeps everything else.
+    pub prepare_status: fn(&mut Value, &Value),
+    /// What is wrong with a new object, besides its metadata.
+    pub validate: fn(&Value) -> ErrorList,
+    /// What is wrong with an update (new, old), besides metadata.
+    pub validate_update: fn(&Value, &Value) -> ErrorList,
+    /// What is wrong with a status update (new, old), besides metadata.
+    pub validate_status: fn(&Value, &Value) -> ErrorList,
+    /// What the writer should know although it is allowed.
+    pub warnings: fn(&Value) -> Vec<String>,
+    /// What names its objects may have.
+    pub name: NameRule,
+    /// The columns of a Table.
+    pub columns: &'static [Column],
+    /// The cells of an object under `columns`, at this time.
+    pub cells: fn(&Value, Timestamp) -> Vec<Value>,
+    /// The selectable fields that the kind offers besides `metadata.name` (and, for namespaced kinds,
+    /// `metadata.namespace`).
+    pub field_names: &'static [&'static str],
+    /// The values of `field_names`; empty text for what is unset.
+    pub fields: fn(&Value) -> Vec<(&'static str, String)>,
+    /// How long its end may take when the deletion does not say; `None` where objects end at once.
+    pub default_grace_seconds: fn(&Value) -> Option<i64>,
+    /// Whether `metadata.generation` counts changes of the spec.
+    pub has_generation: bool,
+    /// Whether PUT makes an object that is not there.
+    pub allows_create_on_update: bool,
+    /// Whether PUT without a `resourceVersion` replaces whatever is there.
+    pub allows_unconditional_update: bool,
+}
+
+impl Strategy {
+    /// Does nothing and allows what most kinds allow.
+    pub const DEFAULT: Self = Self {
+        defaults: |_| {},
+        prepare_create: |_| {},
+        prepare_update: |_, _| {},
+        prepare_status: |_, _| {},
+        validate: |_| ErrorList::new(),
+        validate_update: |_, _| ErrorList::new(),
+        validate_status: |_, _| ErrorList::new(),
+        warnings: |_| Vec::new(),
+        name: NameRule::Subdomain,
+        columns: &[],
+        cells: |_, _| Vec::new(),
+        field_names: &[],
+        fields: |_| Vec::new(),
+        default_grace_seconds: |_| None,
+        has_generation: false,
+        allows_create_on_update: false,
+        allows_unconditional_update: true,
+    };
+}
+
+impl fmt::Debug for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Strategy").field("name", &self.name).field("fields", &self.field_names).finish_non_exhaustive()
+    }
+}
+
+impl Scheme {
+    /// The builtin resources.
+    #[must_use]
+    pub fn builtin() -> &'static Self {
+        static BUILTIN: LazyLock<Scheme> = LazyLock::new(|| Scheme::new(builtin::rows()));
+        &BUILTIN
+    }
+
+    /// A scheme of these rows, in this order.
+    #[must_use]
+    pub fn new(rows: Vec<Resource>) -> Self {
+        let mut scheme = Self::default();
+        for row in rows {
+            scheme.add(row);
+        }
+        scheme
+    }
+
+    /// Adds a row, or replaces the one of the same group, version and plural.
+    pub fn add(&mut self, row: Resource) {
+        let by_plural = [row.group.clone(), row.version.clone(), row.plural.clone()];
+        let by_kind = [row.group.clone(), row.version.clone(), row.kind.clone()];
+        let row = Arc::new(row);
+        let position = match self.by_plural.get(&by_plural).copied() {
+            Some(position) => {
+                if let Some(old) = self.rows.get_mut(position) {
+                    *old = row;
+                }
+                position
+            }
+            None => {
+                self.rows.push(row);
+                self.rows.len() - 1
+            }
+        };
+        self.by_plural.insert(by_plural, position);
+        self.by_kind.insert(by_kind, position);
+    }
+
+    /// The row of a resource.
+    #[must_use]
+    pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
+        self.rows.get(*self.by_plural.get(&key(group, version, plural))?)
+    }
+
+    /// The row of a kind.
+    #[must_use]
+    pub fn by_kind(&self, group: &str, version: &str, kind: &str) -> Option<&Arc<Resource>> {
+        self.rows.get(*self.by_kind.get(&key(group, version, kind))?)
+    }
+
+    /// All rows, in the order of discovery.
+    pub fn resources(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        self.rows.iter()
+    }
+
+    /// Groups and their versions (preferred first), in the order of discovery.
+    #[must_use]
+    pub fn groups(&self) -> Vec<(Name, Vec<Name>)> {
+        let mut groups: Vec<(Name, Vec<Name>)> = Vec::new();
+        for row in &self.rows {
+            match groups.iter_mut().find(|(group, _)| *group == row.group) {
+                Some((_, versions)) if versions.contains(&row.version) => {}
+                Some((_, versions)) => versions.push(row.version.clone()),
+                None => groups.push((row.group.clone(), vec![row.version.clone()])),
+            }
+        }
+        groups
+    }
+}
+
+fn key(group: &str, version: &str, word: &str) -> [Name; 3] {
+    [group, version, word].map(|part| Cow::Owned(part.to_owned()))
+}
+
+impl Resource {
+    /// `apps/v1`, or `v1` in the core group.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        api_version(&self.group, &self.version)
+    }
+
+    /// The key of an object in the store.
+    #[must_use]
+    pub fn key(&self, namespace: Option<&str>, name: &str) -> String {
+        format!("{}{name}", self.prefix(namespace))
+    }
+
+    /// What the keys of all objects (in a namespace) begin with.
+    #[must_use]
+    pub fn prefix(&self, namespace: Option<&str>) -> String {
+        let group = if self.storage.group.is_empty() { "core" } else { &self.storage.group };
+        match namespace {
+            Some(namespace) => format!("/minke/1/{group}/{}/{namespace}/", self.storage.plural),
+            None => format!("/minke/1/{group}/{}/", self.storage.plural),
+        }
+    }
+
+    /// The subresource of this name.
+    #[must_use]
+    pub fn subresource(&self, name: &str) -> Option<&Subresource> {
+        self.subresources.iter().find(|subresource| subresource.name == name)
+    }
+
+    /// The kind with its group and version.
+    #[must_use]
+    pub fn group_version_kind(&self) -> GroupVersionKind {
+        GroupVersionKind { group: self.group.clone(), version: self.version.clone(), kind: self.kind.clone() }
+    }
+
+    /// Whether objects can be selected by this field.
+    ///
+    /// # Errors
+    /// Upstream's message when they cannot.
+    pub fn check_field(&self, field: &str) -> Result<(), String> {
+        let has_own_fields = !self.strategy.field_names.is_empty();
+        let is_known = match field {
+            "metadata.name" => true,
+            "metadata.namespace" => self.scope == Scope::Namespaced || !has_own_fields,
+            other => self.strategy.field_names.contains(&other),
+        };
+        match (is_known, has_own_fields) {
+            (true, _) => Ok(()),
+            (false, true) => Err(format!("field label not supported: {field}")),
+            (false, false) => Err(selectors::unknown_field(field)),
+        }
+    }
+}
+
+impl Verb {
+    /// Its name in discovery, rules and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Delete => "delete",
+            Self::DeleteCollection => "deletecollection",
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Patch => "patch",
+            Self::Update => "update",
+            Self::Watch => "watch",
+        }
+    }
+}
+
+impl GroupVersionKind {
+    /// A builtin kind.
+    #[must_use]
+    pub const fn new(group: &'static str, version: &'static str, kind: &'static str) -> Self {
+        Self { group: Cow::Borrowed(group), version: Cow::Borrowed(version), kind: Cow::Borrowed(kind) }
+    }
+
+    /// `apps/v1`, or `v1` in the core group.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        api_version(&self.group, &self.version)
+    }
+}
+
+impl GroupVersionKind {
+    /// What its type is called in OpenAPI: `io.k8s.api.apps.v1.Deployment`.
+    #[must_use]
+    pub fn definition_name(&self) -> String {
+        let group = match self.group.split('.').next() {
+            None | Some("") => "core",
+            Some(group) => group,
+        };
+        format!("io.k8s.api.{group}.{}.{}", self.version, self.kind)
+    }
+}
+
+/// `group/version`, or the version alone in the core group.
+#[must_use]
+pub fn api_version(group: &str, version: &str) -> String {
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_has_a_type_and_is_found_by_its_names() {
+        let scheme = Scheme::builtin();
+        assert_eq!(scheme.resources().count(), builtin::COUNT, "a row's type is missing in schema::generate");
+        for row in scheme.resources() {
+            assert!(Arc::ptr_eq(row, scheme.resource(&row.group, &row.version, &row.plural).unwrap()));
+            assert!(Arc::ptr_eq(row, scheme.by_kind(&row.group, &row.version, &row.kind).unwrap()));
+        }
+    }
+
+    #[test]
+    fn events_of_both_groups_have_one_storage() {
+        let scheme = Scheme::builtin();
+        let key = |group: &str| scheme.resource(group, "v1", "events").unwrap().key(Some("n"), "e");
+        assert_eq!(key(""), "/minke/1/core/events/n/e");
+        assert_eq!(key("events.k8s.io"), key(""));
+        assert_eq!(scheme.resource("", "v1", "nodes").unwrap().prefix(None), "/minke/1/core/nodes/");
+    }
+}

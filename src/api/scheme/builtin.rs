@@ -1,0 +1,158 @@
+//! The builtin rows.
+
+use std::borrow::Cow;
+
+use super::Verb::{Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch};
+use super::{GroupVersionKind, Name, Resource, Scope, Storage, Strategy, Subresource, Verb};
+use crate::schema::Schemas;
+
+/// What can be done to most resources, in the order of discovery.
+const ALL: &[Verb] = &[Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch];
+/// Namespaces are not removed by the collection.
+const ONE_BY_ONE: &[Verb] = &[Create, Delete, Get, List, Patch, Update, Watch];
+/// What can be done to a part of an object.
+const PART: &[Verb] = &[Get, Patch, Update];
+
+/// A row as it is written down; what follows from the rest is left out.
+struct Row {
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+    short_names: &'static [&'static str],
+    categories: &'static [&'static str],
+    scope: Scope,
+    verbs: &'static [Verb],
+    subresources: &'static [Part],
+    /// The group in which it is stored, if not its own.
+    stored_in: Option<&'static str>,
+    strategy: Strategy,
+}
+
+/// A subresource as it is written down.
+enum Part {
+    /// A part of the object: `status`.
+    Own(&'static str, &'static [Verb]),
+    /// Something else, with its group, version and kind.
+    Other(&'static str, [&'static str; 3], &'static [Verb]),
+}
+
+/// Most rows of the core group.
+const CORE: Row = Row {
+    group: "",
+    version: "v1",
+    kind: "",
+    plural: "",
+    short_names: &[],
+    categories: &[],
+    scope: Scope::Namespaced,
+    verbs: ALL,
+    subresources: &[],
+    stored_in: None,
+    strategy: Strategy::DEFAULT,
+};
+
+const STATUS: &[Part] = &[Part::Own("status", PART)];
+
+/// The rows in the order of discovery: groups as upstream ranks them, resources by name.
+const ROWS: &[Row] = &[
+    Row { kind: "ConfigMap", plural: "configmaps", short_names: &["cm"], ..CORE },
+    Row { kind: "Endpoints", plural: "endpoints", short_names: &["ep"], ..CORE },
+    Row { kind: "Event", plural: "events", short_names: &["ev"], ..CORE },
+    Row {
+        kind: "Namespace",
+        plural: "namespaces",
+        short_names: &["ns"],
+        scope: Scope::Cluster,
+        verbs: ONE_BY_ONE,
+        subresources: &[Part::Own("finalize", &[Update]), Part::Own("status", PART)],
+        ..CORE
+    },
+    Row { kind: "Node", plural: "nodes", short_names: &["no"], scope: Scope::Cluster, subresources: STATUS, ..CORE },
+    Row {
+        kind: "Pod",
+        plural: "pods",
+        short_names: &["po"],
+        categories: &["all"],
+        subresources: &[
+            Part::Other("attach", ["", "v1", "PodAttachOptions"], &[Create, Get]),
+            Part::Other("binding", ["", "v1", "Binding"], &[Create]),
+            Part::Other("eviction", ["policy", "v1", "Eviction"], &[Create]),
+            Part::Own("log", &[Get]),
+            Part::Own("status", PART),
+        ],
+        ..CORE
+    },
+    Row { kind: "PodTemplate", plural: "podtemplates", ..CORE },
+    Row { kind: "Secret", plural: "secrets", ..CORE },
+    Row { kind: "ServiceAccount", plural: "serviceaccounts", short_names: &["sa"], ..CORE },
+    Row {
+        kind: "Service",
+        plural: "services",
+        short_names: &["svc"],
+        categories: &["all"],
+        subresources: STATUS,
+        ..CORE
+    },
+    Row { group: "events.k8s.io", kind: "Event", plural: "events", short_names: &["ev"], stored_in: Some(""), ..CORE },
+    Row {
+        group: "certificates.k8s.io",
+        kind: "CertificateSigningRequest",
+        plural: "certificatesigningrequests",
+        short_names: &["csr"],
+        scope: Scope::Cluster,
+        subresources: &[Part::Own("approval", PART), Part::Own("status", PART)],
+        ..CORE
+    },
+    Row {
+        group: "scheduling.k8s.io",
+        kind: "PriorityClass",
+        plural: "priorityclasses",
+        short_names: &["pc"],
+        scope: Scope::Cluster,
+        ..CORE
+    },
+    Row { group: "coordination.k8s.io", kind: "Lease", plural: "leases", ..CORE },
+    Row { group: "node.k8s.io", kind: "RuntimeClass", plural: "runtimeclasses", scope: Scope::Cluster, ..CORE },
+];
+
+/// How many rows are written down.
+#[cfg(test)]
+pub(super) const COUNT: usize = ROWS.len();
+
+/// The rows as the scheme holds them. A row whose type the schema lacks is left out, which a test finds.
+pub(super) fn rows() -> Vec<Resource> {
+    ROWS.iter().filter_map(Row::resource).collect()
+}
+
+impl Row {
+    fn resource(&self) -> Option<Resource> {
+        let own = GroupVersionKind::new(self.group, self.version, self.kind);
+        let part = |part: &Part| match *part {
+            Part::Own(name, verbs) => Subresource { name: name.into(), kind: own.clone(), verbs },
+            Part::Other(name, [group, version, kind], verbs) => {
+                Subresource { name: name.into(), kind: GroupVersionKind::new(group, version, kind), verbs }
+            }
+        };
+        Some(Resource {
+            group: self.group.into(),
+            version: self.version.into(),
+            kind: self.kind.into(),
+            list_kind: format!("{}List", self.kind).into(),
+            plural: self.plural.into(),
+            singular: self.kind.to_lowercase().into(),
+            short_names: names(self.short_names),
+            categories: names(self.categories),
+            scope: self.scope,
+            verbs: self.verbs,
+            subresources: self.subresources.iter().map(part).collect(),
+            storage: Storage { group: self.stored_in.unwrap_or(self.group).into(), plural: self.plural.into() },
+            schema: Schemas::builtin().named(&own.definition_name())?,
+            strategy: self.strategy,
+        })
+    }
+}
+
+fn names(words: &'static [&'static str]) -> Vec<Name> {
+    words.iter().map(|word| Cow::Borrowed(*word)).collect()
+}

@@ -1,0 +1,3 @@
+//! What an object must satisfy beyond its schema, with upstream's messages.
+
+pub mod field;
