@@ -1,0 +1,160 @@
+//! The end that was dialled, and asks.
+
+use std::time::Duration;
+
+use base::task::{self, Task};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+
+use crate::{CONNECTION_WINDOW_BYTES, PING_DEADLINE, PING_INTERVAL, STREAM_WINDOW_BYTES, STREAMS_MAX};
+
+/// How long the peer may take to begin an answer. What follows may take as long as it likes (a followed log).
+const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A request's body.
+pub type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// The way to the peer; cheap to clone. The connection ends when the last clone is gone.
+#[derive(Clone, Debug)]
+pub struct Tunnel {
+    sender: SendRequest<Body>,
+    streams: Arc<Semaphore>,
+    connection: Arc<Task<()>>,
+}
+
+/// Why the peer gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The connection could not be begun.
+    #[error("the tunnel could not be begun: {0}")]
+    Handshake(#[source] hyper::Error),
+    /// The connection is gone.
+    #[error("the tunnel is closed: {0}")]
+    Closed(#[source] hyper::Error),
+    /// The answer did not begin in time.
+    #[error("no answer within {} s", HEAD_DEADLINE.as_secs())]
+    Deadline,
+    /// As many streams are open as a connection takes.
+    #[error("{STREAMS_MAX} streams are open on this tunnel: close some and try again")]
+    Busy,
+}
+
+impl Tunnel {
+    /// Begins to ask over `io`, which the peer [`crate::serve`]s.
+    ///
+    /// # Errors
+    /// When the peer does not speak HTTP/2.
+    pub async fn begin(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Self, Error> {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_DEADLINE)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+        let (sender, connection) = builder.handshake(TokioIo::new(io)).await.map_err(Error::Handshake)?;
+        let connection = task::spawn("tunnel", async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a tunnel ended");
+            }
+        });
+        let streams = Arc::new(Semaphore::new(STREAMS_MAX as usize));
+        Ok(Self { sender, streams, connection: Arc::new(connection) })
+    }
+
+    /// Asks the peer. Only the path of the request's URI counts.
+    ///
+    /// # Errors
+    /// When the tunnel is closed or full, or the answer does not begin within 30 seconds.
+    pub async fn request(&self, request: Request<Body>) -> Result<Response<Incoming>, Error> {
+        let _stream = self.streams.try_acquire().map_err(|_| Error::Busy)?;
+        let mut sender = self.sender.clone();
+        let answer = async {
+            sender.ready().await.map_err(Error::Closed)?;
+            sender.send_request(request).await.map_err(Error::Closed)
+        };
+        tokio::time::timeout(HEAD_DEADLINE, answer).await.map_err(|_| Error::Deadline)?
+    }
+
+    /// Whether the connection is gone.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed() || self.connection.is_finished()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base::shutdown;
+    use http_body_util::{BodyExt as _, Empty, Full};
+
+    use super::*;
+
+    fn body(text: &'static str) -> Body {
+        Full::new(Bytes::from_static(text.as_bytes())).map_err(|never| match never {}).boxed_unsync()
+    }
+
+    /// A peer that answers with the path and the body it was sent.
+    fn peer(io: tokio::io::DuplexStream) -> shutdown::Trigger {
+        let (trigger, shutdown) = shutdown::channel();
+        let echo = tower::service_fn(|request: Request<Incoming>| async move {
+            let path = request.uri().path().to_owned();
+            let sent = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            Ok::<_, std::convert::Infallible>(Response::new(body_of(format!(
+                "{path} {}",
+                String::from_utf8_lossy(&sent)
+            ))))
+        });
+        task::spawn("peer", async move {
+            let _ = crate::serve(io, echo, &shutdown).await;
+        })
+        .detach();
+        trigger
+    }
+
+    fn body_of(text: String) -> Full<Bytes> {
+        Full::new(Bytes::from(text))
+    }
+
+    async fn ask(tunnel: &Tunnel, path: &str) -> String {
+        let request = Request::post(format!("http://node{path}")).body(body("hello")).unwrap();
+        let answer = tunnel.request(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(answer.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_side_that_was_dialled_asks() {
+        let (node, server) = tokio::io::duplex(64 << 10);
+        let _peer = peer(node);
+        let tunnel = Tunnel::begin(server).await.unwrap();
+        assert_eq!(ask(&tunnel, "/logs").await, "/logs hello");
+        let (a, b) = tokio::join!(ask(&tunnel, "/a"), ask(&tunnel, "/b"));
+        assert_eq!((a.as_str(), b.as_str()), ("/a hello", "/b hello"));
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_whose_peer_ended_says_so() {
+        let (node, server) = tokio::io::duplex(64 << 10);
+        let peer = peer(node);
+        let tunnel = Tunnel::begin(server).await.unwrap();
+        peer.pull();
+        let request =
+            || Request::get("http://node/").body(Empty::new().map_err(|never| match never {}).boxed_unsync()).unwrap();
+        while tunnel.request(request()).await.is_ok() {}
+        tokio::time::timeout(HEAD_DEADLINE, async {
+            while !tunnel.is_closed() {
+                tokio::task::yield_now().await
+            }
+        })
+        .await
+        .expect("the tunnel does not notice that its peer is gone");
+    }
+}
