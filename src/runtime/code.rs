@@ -1,0 +1,264 @@
+//! From a `.wasm` file to code that can be started: compiled or taken from the cache, linked, its kind known.
+
+pub(crate) mod cache;
+pub(crate) mod compiler;
+pub(crate) mod imports;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::component::{self, Component};
+use wasmtime::{Engine, ExternType, InstancePre, Module};
+use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+
+use crate::profiles::{POOL_STORES, Profile, fingerprint};
+use crate::sandbox::state::{ComponentState, ModuleState};
+use cache::{Artifact, Cache, Key, Native};
+use compiler::Compilers;
+use imports::Linkers;
+
+/// What a program is, by what it exports.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// A WASI 0.1 module with `_start`: runs once.
+    Module,
+    /// A WASI 0.2 component with `wasi:cli/run`: runs once.
+    Command,
+    /// A WASI 0.2 component with `wasi:http/incoming-handler`: an instance serves each request.
+    Http,
+}
+
+/// Code that is loaded and linked; clones share it. Sandboxes of one image share its pages.
+#[derive(Clone)]
+pub struct Code {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    kind: Kind,
+    profile: Profile,
+    on_demand: Program,
+    /// For [`Profile::Request`], unless the program is too large for a slot of the pool.
+    pooled: Option<(Program, Arc<Semaphore>)>,
+}
+
+/// A linked program of one engine.
+#[derive(Clone)]
+pub(crate) enum Program {
+    Module(InstancePre<ModuleState>),
+    Command(CommandPre<ComponentState>),
+    Http(ProxyPre<ComponentState>),
+}
+
+/// Why a program cannot be had. Each text is for the pod's author.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It could not be compiled.
+    #[error(transparent)]
+    Compile(#[from] compiler::Error),
+    /// It imports what no host here offers.
+    #[error("imports that are not offered here: {}", .0.join(", "))]
+    UnknownImports(Vec<String>),
+    /// It imports WASI 0.3.
+    #[error("imports {0}, which is WASI 0.3: only a node with --wasi-preview3 runs it")]
+    Preview3(String),
+    /// It fits no interface, although all names are known.
+    #[error("cannot be linked: {0}")]
+    Unlinkable(String),
+    /// It exports nothing that could be run.
+    #[error("exports neither _start nor wasi:cli/run nor wasi:http/incoming-handler")]
+    NoEntry,
+    /// The code cache failed.
+    #[error(transparent)]
+    Cache(#[from] cache::Error),
+    /// The runtime is ending.
+    #[error("cannot be loaded: {0}")]
+    Ending(#[from] base::task::Ended),
+}
+
+/// An engine and its linkers.
+pub(crate) struct Host {
+    pub(crate) engine: Engine,
+    linkers: Linkers,
+}
+
+/// All that loading needs.
+pub(crate) struct Loader {
+    pooled: Host,
+    dense: Host,
+    guarded: Host,
+    /// One permit a slot of the pool.
+    slots: Arc<Semaphore>,
+    cache: Cache,
+    compilers: Compilers,
+}
+
+impl Code {
+    /// What the program is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.inner.kind
+    }
+
+    /// The profile that it was loaded for.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        self.inner.profile
+    }
+
+    /// The program to start, with a slot of the pool if there is a free one and the profile wants it.
+    pub(crate) fn program(&self) -> (&Program, Option<OwnedSemaphorePermit>) {
+        let pooled = self.inner.pooled.as_ref();
+        let slot = pooled.and_then(|(program, slots)| Some((program, Arc::clone(slots).try_acquire_owned().ok()?)));
+        match slot {
+            Some((program, slot)) => (program, Some(slot)),
+            None => (&self.inner.on_demand, None),
+        }
+    }
+
+    pub(crate) fn downgrade(&self) -> std::sync::Weak<Inner> {
+        Arc::downgrade(&self.inner)
+    }
+
+    pub(crate) fn from_inner(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+}
+
+impl Host {
+    pub(crate) fn new(profile: Profile) -> wasmtime::Result<Self> {
+        let engine = profile.engine()?;
+        let linkers = Linkers::new(&engine)?;
+        Ok(Self { engine, linkers })
+    }
+
+    fn link(&self, artifact: &Artifact) -> Result<Program, LoadError> {
+        match artifact.load(&self.engine).map_err(unlinkable)? {
+            Native::Module(module) => self.link_module(&module),
+            Native::Component(component) => self.link_component(&component),
+        }
+    }
+
+    fn link_module(&self, module: &Module) -> Result<Program, LoadError> {
+        refuse(imports::missing_of_module(module))?;
+        match module.get_export("_start") {
+            Some(ExternType::Func(start)) if start.params().len() == 0 && start.results().len() == 0 => {}
+            _ => return Err(LoadError::NoEntry),
+        }
+        self.linkers.modules.instantiate_pre(module).map(Program::Module).map_err(unlinkable)
+    }
+
+    fn link_component(&self, component: &Component) -> Result<Program, LoadError> {
+        refuse(imports::missing_of_component(component, &self.engine))?;
+        let exports = |interface: &str| {
+            let kind = component.component_type();
+            kind.exports(&self.engine).any(|(name, _)| name.split('@').next() == Some(interface))
+        };
+        let (http, command) = (exports("wasi:http/incoming-handler"), exports("wasi:cli/run"));
+        let linked: component::InstancePre<_> =
+            self.linkers.components.instantiate_pre(component).map_err(unlinkable)?;
+        if http {
+            ProxyPre::new(linked).map(Program::Http).map_err(unlinkable)
+        } else if command {
+            CommandPre::new(linked).map(Program::Command).map_err(unlinkable)
+        } else {
+            Err(LoadError::NoEntry)
+        }
+    }
+}
+
+impl Loader {
+    pub(crate) fn new(cache: Cache, compilers: Compilers) -> wasmtime::Result<Self> {
+        Ok(Self {
+            pooled: Host::new(Profile::Request)?,
+            dense: Host::new(Profile::Dense)?,
+            guarded: Host::new(Profile::Guarded)?,
+            slots: Arc::new(Semaphore::new(usize::try_from(POOL_STORES).unwrap_or(usize::MAX))),
+            cache,
+            compilers,
+        })
+    }
+
+    /// Every engine, to be ticked.
+    pub(crate) fn engines(&self) -> Vec<Engine> {
+        [&self.pooled, &self.dense, &self.guarded].map(|host| host.engine.clone()).to_vec()
+    }
+
+    /// Bytes of compiled code on disk.
+    pub(crate) fn cache_bytes(&self) -> u64 {
+        self.cache.bytes()
+    }
+
+    /// Loads the program at `wasm`, whose content has this digest.
+    pub(crate) async fn load(self: &Arc<Self>, wasm: &Path, digest: &str, profile: Profile) -> Result<Code, LoadError> {
+        let key = Key::new(digest, &fingerprint(&self.on_demand(profile).engine));
+        let this = Arc::clone(self);
+        let found =
+            base::task::blocking(move || Ok(this.cache.find(key).map(|artifact| this.link(&artifact, profile))))
+                .await?
+                .map_err(|()| LoadError::NoEntry)?;
+        match found {
+            Some(Ok(code)) => return Ok(code),
+            // The artifact is whole and yet of no use: what it lacks, a new one would lack.
+            Some(Err(error)) => return Err(error),
+            None => {}
+        }
+        let staged = self.cache.stage();
+        self.compilers.compile(wasm, &staged, profile).await?;
+        let this = Arc::clone(self);
+        base::task::blocking(move || {
+            let artifact = this.cache.admit(key, &staged)?;
+            this.link(&artifact, profile)
+        })
+        .await?
+    }
+
+    fn on_demand(&self, profile: Profile) -> &Host {
+        match profile {
+            Profile::Request | Profile::Dense => &self.dense,
+            Profile::Guarded => &self.guarded,
+        }
+    }
+
+    fn link(&self, artifact: &Artifact, profile: Profile) -> Result<Code, LoadError> {
+        let on_demand = self.on_demand(profile).link(artifact)?;
+        let kind = match &on_demand {
+            Program::Module(_) => Kind::Module,
+            Program::Command(_) => Kind::Command,
+            Program::Http(_) => Kind::Http,
+        };
+        let pooled = match profile {
+            // It was just linked elsewhere, so an error means that it does not fit a slot.
+            Profile::Request => match self.pooled.link(artifact) {
+                Ok(program) => Some((program, Arc::clone(&self.slots))),
+                Err(error) => {
+                    tracing::debug!(%error, "a program does not fit the pool and runs on demand");
+                    None
+                }
+            },
+            Profile::Dense | Profile::Guarded => None,
+        };
+        Ok(Code::from_inner(Arc::new(Inner { kind, profile, on_demand, pooled })))
+    }
+}
+
+fn refuse(missing: Vec<String>) -> Result<(), LoadError> {
+    match missing.iter().find(|import| imports::is_preview3(import)) {
+        Some(import) => Err(LoadError::Preview3(import.clone())),
+        None if missing.is_empty() => Ok(()),
+        None => Err(LoadError::UnknownImports(missing)),
+    }
+}
+
+fn unlinkable(error: wasmtime::Error) -> LoadError {
+    LoadError::Unlinkable(format!("{error:#}"))
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Code").field("kind", &self.inner.kind).field("profile", &self.inner.profile).finish()
+    }
+}

@@ -1,0 +1,137 @@
+//! The handle: engines, loaded code, guest threads.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use crate::code::cache::Cache;
+use crate::code::compiler::{Bounds, Compiler, Compilers};
+use crate::code::{Code, Inner, LoadError, Loader, cache};
+use crate::profiles::Profile;
+use crate::sandbox::{self, Sandbox, SandboxSpec, StartError};
+use crate::threads::{Threads, Ticker};
+
+/// How a runtime is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder for compiled code, this runtime's alone.
+    pub cache_dir: PathBuf,
+    /// Bytes of compiled code to keep; beyond it the least recently used goes.
+    pub cache_max_bytes: u64,
+    /// Where programs are compiled.
+    pub compiler: Compiler,
+    /// How long compiling one program may take.
+    pub compile_deadline: Duration,
+    /// Address space for compiling one program, in bytes.
+    pub compile_memory_bytes: u64,
+    /// Threads that guests run on; as many as processors is right.
+    pub threads: usize,
+}
+
+/// The runtime; clones share it. When the last is dropped, all guests end.
+#[derive(Clone)]
+pub struct Runtime {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    loader: Arc<Loader>,
+    threads: Arc<Threads>,
+    loaded: Mutex<HashMap<(String, Profile), Arc<Loaded>>>,
+}
+
+/// The place of one program's code: locked while it is being loaded, so that many pods load it once.
+type Loaded = tokio::sync::Mutex<Weak<Inner>>;
+
+/// Why a runtime could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The code cache cannot be opened.
+    #[error(transparent)]
+    Cache(#[from] cache::Error),
+    /// This processor or system cannot run guests.
+    #[error("cannot make an engine: {0}")]
+    Engine(String),
+    /// Threads cannot be started.
+    #[error("cannot start the guest threads: {0}")]
+    Threads(std::io::Error),
+}
+
+impl Options {
+    /// Options with the usual bounds.
+    #[must_use]
+    pub fn new(cache_dir: PathBuf, compiler: Compiler) -> Self {
+        Self {
+            cache_dir,
+            cache_max_bytes: 4 << 30,
+            compiler,
+            compile_deadline: Duration::from_secs(60),
+            compile_memory_bytes: 1 << 30,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+impl Runtime {
+    /// Opens the code cache and starts the guest threads. Does file work and blocks; once a process is enough.
+    ///
+    /// # Errors
+    /// When the cache's folder cannot be had, or the system refuses threads or addresses.
+    pub fn start(options: Options) -> Result<Self, Error> {
+        let cache = Cache::open(options.cache_dir, options.cache_max_bytes)?;
+        let bounds = Bounds { deadline: options.compile_deadline, memory_bytes: options.compile_memory_bytes };
+        let compilers = Compilers::new(options.compiler, bounds);
+        let loader = Loader::new(cache, compilers).map_err(|error| Error::Engine(format!("{error:#}")))?;
+        let ticker = Ticker::start(loader.engines()).map_err(Error::Threads)?;
+        let threads = Threads::start(options.threads, ticker).map_err(Error::Threads)?;
+        let shared = Shared { loader: Arc::new(loader), threads: Arc::new(threads), loaded: Mutex::default() };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The code of the program in the file `wasm`, whose content has this `digest`: already loaded, from the cache,
+    /// or compiled. Callers of the same program wait for one compiler. Safe to drop.
+    ///
+    /// # Errors
+    /// See [`LoadError`]; each text is for the pod's author.
+    pub async fn load(&self, wasm: &Path, digest: &str, profile: Profile) -> Result<Code, LoadError> {
+        let place = self.place(digest, profile);
+        let mut loaded = place.lock().await;
+        if let Some(inner) = loaded.upgrade() {
+            return Ok(Code::from_inner(inner));
+        }
+        let code = self.shared.loader.load(wasm, digest, profile).await?;
+        *loaded = code.downgrade();
+        Ok(code)
+    }
+
+    /// Starts a sandbox; the guest runs from now on.
+    ///
+    /// # Errors
+    /// When its mounts cannot be opened or its strings not be handed over.
+    pub fn start_sandbox(&self, code: &Code, spec: SandboxSpec) -> Result<Sandbox, StartError> {
+        sandbox::start(&self.shared.threads, code, spec)
+    }
+
+    /// Bytes of compiled code on disk.
+    #[must_use]
+    pub fn cache_bytes(&self) -> u64 {
+        self.shared.loader.cache_bytes()
+    }
+
+    /// The place of a program's code; those of programs that nobody holds or loads any more are forgotten.
+    fn place(&self, digest: &str, profile: Profile) -> Arc<Loaded> {
+        let mut loaded = self.shared.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.retain(|_, place| {
+            let in_use = Arc::strong_count(place) > 1;
+            in_use || place.try_lock().is_ok_and(|code| code.strong_count() > 0)
+        });
+        Arc::clone(loaded.entry((digest.to_owned(), profile)).or_default())
+    }
+}
+
+impl std::fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runtime").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,204 @@
+//! What one sandbox may take of the host's memory.
+//!
+//! The cap is hard and counts every linear memory, table and garbage-collected heap of a sandbox at its declared
+//! size, over all its instances. Growth beyond it fails in the guest, as the specification has it, and is remembered:
+//! when such a guest then traps or ends with an error, its end is told as [`Exit::MemoryLimit`](crate::Exit), because
+//! that is what languages do whose allocator got no memory. A guest that copes and ends well is not blamed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use wasmtime::ResourceLimiter;
+
+/// What a sandbox may use.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Limits {
+    /// Bytes of memories and tables; `None` is [`MEMORY_MAX`].
+    pub memory_bytes: Option<u64>,
+    /// CPU limit in millicores; `None` is all the guest threads.
+    pub cpu_limit: Option<u32>,
+    /// CPU request in millicores: the share under contention.
+    pub cpu_request: u32,
+}
+
+/// The most memory of a sandbox without a limit, in bytes: all that a 32-bit guest can name.
+pub const MEMORY_MAX: u64 = 4 << 30;
+
+/// Bytes of the host that one table element takes.
+const TABLE_ELEMENT_BYTES: u64 = 8;
+
+/// Core instances, tables and memories of one store. Each costs the host memory that the cap does not count; real
+/// components have up to a few dozen (interpreters linked from many modules).
+const INSTANCES_MAX: usize = 256;
+
+/// Host resources (open files and directories, streams, pollables, http fields) that one store may hold.
+/// At the limit, opening fails with the guest's "no memory" or traps; what is open stays.
+pub(crate) const RESOURCES_MAX: usize = 1024;
+
+/// Bytes that the host copies for the guest in one call. Larger arguments fail that call: programs write in chunks.
+pub(crate) const HOSTCALL_BYTES_MAX: usize = 16 << 20;
+
+/// Random bytes that one call may ask for: each is made on the guest's thread.
+pub(crate) const RANDOM_BYTES_MAX: u64 = 1 << 20;
+
+/// The memory account of one sandbox.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    max: u64,
+    used: AtomicU64,
+    peak: AtomicU64,
+}
+
+/// Watches one store's growth on behalf of its sandbox; gives all back when dropped.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    memory: Arc<Memory>,
+    /// Bytes of this store.
+    held: u64,
+    /// Bytes of the growth asked for last, given back if it fails after all.
+    last: u64,
+    /// Whether this store was denied growth.
+    denied: Arc<AtomicBool>,
+}
+
+impl Memory {
+    pub(crate) fn new(limits: &Limits) -> Arc<Self> {
+        let max = limits.memory_bytes.unwrap_or(MEMORY_MAX);
+        Arc::new(Self { max, used: AtomicU64::new(0), peak: AtomicU64::new(0) })
+    }
+
+    /// The cap, in bytes.
+    pub(crate) fn max(&self) -> u64 {
+        self.max
+    }
+
+    /// Bytes held now.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes held at any time.
+    pub(crate) fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
+
+    fn try_take(&self, bytes: u64) -> bool {
+        let grown = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.max);
+        match self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, grown) {
+            Ok(before) => {
+                self.peak.fetch_max(before + bytes, Ordering::Relaxed);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn give_back(&self, bytes: u64) {
+        let before = self.used.fetch_sub(bytes, Ordering::AcqRel);
+        debug_assert!(before >= bytes, "{bytes} bytes given back of {before}");
+    }
+}
+
+impl Limiter {
+    /// A limiter for one store; `denied` is raised when it refuses growth.
+    pub(crate) fn new(memory: Arc<Memory>, denied: Arc<AtomicBool>) -> Self {
+        Self { memory, held: 0, last: 0, denied }
+    }
+
+    fn grow(&mut self, current: u64, desired: u64, maximum: Option<u64>) -> bool {
+        let bytes = desired.saturating_sub(current);
+        // Beyond the guest's own maximum growth fails anyway, and that is the guest's affair.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return false;
+        }
+        if !self.memory.try_take(bytes) {
+            self.denied.store(true, Ordering::Release);
+            return false;
+        }
+        self.held += bytes;
+        self.last = bytes;
+        true
+    }
+
+    fn give_last_back(&mut self) {
+        let bytes = std::mem::take(&mut self.last);
+        self.held -= bytes;
+        self.memory.give_back(bytes);
+    }
+}
+
+impl Drop for Limiter {
+    fn drop(&mut self) {
+        self.memory.give_back(self.held);
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(current as u64, desired as u64, maximum.map(|maximum| maximum as u64)))
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        tracing::debug!(%error, "a guest's memory could not grow");
+        self.give_last_back();
+        Ok(())
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let bytes = |elements: usize| (elements as u64).saturating_mul(TABLE_ELEMENT_BYTES);
+        Ok(self.grow(bytes(current), bytes(desired), maximum.map(bytes)))
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        tracing::debug!(%error, "a guest's table could not grow");
+        self.give_last_back();
+        Ok(())
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES_MAX
+    }
+
+    fn tables(&self) -> usize {
+        INSTANCES_MAX
+    }
+
+    fn memories(&self) -> usize {
+        INSTANCES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: usize = 65_536;
+
+    fn limiter(memory: &Arc<Memory>) -> Limiter {
+        Limiter::new(Arc::clone(memory), Arc::default())
+    }
+
+    #[test]
+    fn the_cap_holds_over_all_stores_of_a_sandbox_and_comes_free_with_them() {
+        let memory = Memory::new(&Limits { memory_bytes: Some(3 * PAGE as u64), ..Limits::default() });
+        let (mut one, mut other) = (limiter(&memory), limiter(&memory));
+        assert!(one.memory_growing(0, 2 * PAGE, None).unwrap());
+        assert!(!other.memory_growing(0, 2 * PAGE, None).unwrap());
+        assert!(other.denied.load(Ordering::Acquire) && !one.denied.load(Ordering::Acquire));
+        assert!(other.table_growing(0, 100, None).unwrap());
+        drop(one);
+        assert_eq!((memory.used(), memory.peak()), (800, 2 * PAGE as u64 + 800));
+        assert!(other.memory_growing(0, 2 * PAGE, None).unwrap());
+    }
+
+    #[test]
+    fn growth_that_fails_elsewhere_is_not_counted() {
+        let memory = Memory::new(&Limits::default());
+        let mut limiter = limiter(&memory);
+        assert!(!limiter.memory_growing(0, 2 * PAGE, Some(PAGE)).unwrap());
+        assert!(!limiter.denied.load(Ordering::Acquire));
+        assert!(limiter.memory_growing(0, PAGE, Some(PAGE)).unwrap());
+        limiter.memory_grow_failed(wasmtime::format_err!("no pages left")).unwrap();
+        assert_eq!(memory.used(), 0);
+    }
+}

@@ -1,0 +1,1 @@
+//! From bytes to code, and what is refused on the way.

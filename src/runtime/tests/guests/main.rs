@@ -1,0 +1,6 @@
+//! Guests, well-behaved and hostile, run by the runtime as the kubelet would. One binary, because each links wasmtime.
+
+mod commands;
+mod hostile;
+mod loading;
+mod support;

@@ -1,0 +1,133 @@
+//! A runtime for tests, and guests in WebAssembly text.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime::{
+    Code, Compiler, Exit, HttpOptions, Limits, LoadError, Options, Profile, Reader, Runtime, Sandbox, SandboxSpec,
+    Writer, pipe,
+};
+use tempfile::TempDir;
+
+/// No test waits longer for anything.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Bytes of output that a guest of a test may be ahead of its reader.
+pub(crate) const OUTPUT_BYTES: usize = 64 << 10;
+
+/// A runtime with a folder of its own, compiling in this process.
+pub(crate) struct Bench {
+    pub(crate) runtime: Runtime,
+    pub(crate) folder: TempDir,
+}
+
+/// A started sandbox and its output.
+pub(crate) struct Started {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) stdout: Reader,
+    pub(crate) stderr: Reader,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self::with_threads(2)
+    }
+
+    pub(crate) fn with_threads(threads: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = Options::new(folder.path().join("code"), Compiler::InProcess);
+        options.threads = threads;
+        Self { runtime: Runtime::start(options).unwrap(), folder }
+    }
+
+    /// Loads a program given as text.
+    pub(crate) async fn try_load(&self, text: &str, profile: Profile) -> Result<Code, LoadError> {
+        let bytes = wat::parse_str(text).unwrap();
+        let path = self.folder.path().join("program.wasm");
+        std::fs::write(&path, &bytes).unwrap();
+        self.runtime.load(&path, text, profile).await
+    }
+
+    pub(crate) async fn load(&self, text: &str) -> Code {
+        self.try_load(text, Profile::Dense).await.unwrap()
+    }
+
+    /// Starts `code` with what `change` makes of an ordinary spec.
+    pub(crate) fn start(&self, code: &Code, change: impl FnOnce(&mut SandboxSpec)) -> Started {
+        let (spec_stdout, stdout) = pipe(OUTPUT_BYTES);
+        let (spec_stderr, stderr) = pipe(OUTPUT_BYTES);
+        let mut spec = spec(spec_stdout, spec_stderr);
+        change(&mut spec);
+        Started { sandbox: self.runtime.start_sandbox(code, spec).unwrap(), stdout, stderr }
+    }
+
+    /// Runs a program given as text to its end.
+    pub(crate) async fn run(&self, text: &str, change: impl FnOnce(&mut SandboxSpec)) -> (Exit, String) {
+        let code = self.load(text).await;
+        self.start(&code, change).finish().await
+    }
+}
+
+impl Started {
+    /// Reads all output and waits for the end.
+    pub(crate) async fn finish(self) -> (Exit, String) {
+        let finished = async {
+            let ((), output) = tokio::join!(async { drop(text(&self.stderr).await) }, text(&self.stdout));
+            (self.sandbox.wait().await, output)
+        };
+        tokio::time::timeout(PATIENCE, finished).await.expect("the sandbox did not end")
+    }
+}
+
+/// All that comes out of a pipe.
+pub(crate) async fn text(reader: &Reader) -> String {
+    let mut text = Vec::new();
+    while let Some(chunk) = reader.next().await {
+        text.extend_from_slice(&chunk);
+    }
+    String::from_utf8(text).unwrap()
+}
+
+fn spec(stdout: Writer, stderr: Writer) -> SandboxSpec {
+    SandboxSpec {
+        name: "test".into(),
+        args: vec!["guest".into()],
+        env: Vec::new(),
+        mounts: Vec::new(),
+        working_dir: None,
+        stdin: None,
+        stdout: Arc::new(stdout),
+        stderr: Arc::new(stderr),
+        limits: Limits::default(),
+        deadline: None,
+        host_name: "host".into(),
+        http: HttpOptions::default(),
+    }
+}
+
+/// A WASI 0.1 module whose `_start` is `body`. It may `(call $print (i32.const PTR) (i32.const LEN))` what `data`
+/// holds, and `(call $exit (i32.const CODE))`.
+pub(crate) fn module(data: &str, body: &str) -> String {
+    format!(
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (memory (export "memory") 2)
+            (data (i32.const 100) "{data}")
+            (func $print (param $at i32) (param $len i32)
+                (i32.store (i32.const 0) (local.get $at))
+                (i32.store (i32.const 4) (local.get $len))
+                (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+            (func $main (export "_start") {body}))"#
+    )
+}
+
+/// Prints a greeting.
+pub(crate) fn hello() -> String {
+    module("hello\\n", "(call $print (i32.const 100) (i32.const 6))")
+}
+
+/// Never ends, never calls the host.
+pub(crate) fn spin() -> String {
+    module("", "(loop $again (br $again))")
+}
