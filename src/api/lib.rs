@@ -18,9 +18,11 @@
 
 pub mod decode;
 pub mod defaults;
+pub mod discovery;
 pub mod events;
 pub mod meta;
 pub mod names;
+pub mod openapi;
 pub mod patch;
 pub mod printers;
 pub mod quantity;

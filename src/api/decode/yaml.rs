@@ -236,8 +236,8 @@ mod tests {
     #[test]
     fn aliases_and_merge_keys_are_resolved() {
         check(
-            "base: &b {x: 1, y: 2}\nuse:\n  <<: *b\n  y: 3\nlist:\n  <<: [*b, {z: 4, x: 9}]\n",
-            &json!({"base": {"x": 1, "y": 2}, "use": {"x": 1, "y": 3}, "list": {"x": 1, "y": 2, "z": 4}}),
+            "base: &b {x: 1, w: 2}\nuse:\n  <<: *b\n  w: 3\nlist:\n  <<: [*b, {z: 4, x: 9}]\n",
+            &json!({"base": {"x": 1, "w": 2}, "use": {"x": 1, "w": 3}, "list": {"x": 1, "w": 2, "z": 4}}),
         );
     }
 

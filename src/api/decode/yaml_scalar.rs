@@ -86,7 +86,8 @@ fn whole(text: &str) -> Option<Value> {
     } else {
         (lower.as_str(), 10)
     };
-    let digits = if digits.is_empty() && lower.chars().all(|c| c == '0') { "0" } else { digits };
+    let is_zero = !lower.is_empty() && lower.chars().all(|c| c == '0');
+    let digits = if is_zero { "0" } else { digits };
     if !digits.starts_with(|c: char| c.is_digit(radix)) {
         return None;
     }

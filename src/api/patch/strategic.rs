@@ -238,7 +238,7 @@ mod tests {
         check(
             json!({"containers": [{"name": "a", "image": "1"}, {"name": "b", "image": "1"}]}),
             json!({"containers": [{"name": "c", "image": "3"}, {"name": "b", "image": "2"}]}),
-            json!({"containers": [{"name": "a", "image": "1"}, {"name": "c", "image": "3"}, {"name": "b", "image": "2"}]}),
+            json!({"containers": [{"name": "c", "image": "3"}, {"name": "a", "image": "1"}, {"name": "b", "image": "2"}]}),
         );
         check(
             json!({"containers": [{"name": "a"}, {"name": "b"}]}),

@@ -37,8 +37,13 @@ fn definition(name: &str, schema: &Value, ids: &HashMap<Box<str>, Id>) -> Defini
     let go_fields = facts::go_fields(name);
     let openapi = facts::openapi(name);
     let required = schema.get("required").and_then(Value::as_array);
-    let is_required = |field: &str| required.is_some_and(|names| names.iter().any(|name| name == field));
     let properties = schema.get("properties").and_then(Value::as_object);
+    // k8s-openapi calls the metadata of every kind required; upstream does not.
+    let is_kind = properties.is_some_and(|fields| fields.contains_key("apiVersion") && fields.contains_key("kind"));
+    let is_required = |field: &str| {
+        let is_named = required.is_some_and(|names| names.iter().any(|name| name == field));
+        is_named && !(is_kind && field == "metadata")
+    };
     // A map sorts its keys, so the fields come sorted by name.
     let fields = properties.into_iter().flatten().map(|(field, schema)| {
         let kind = kind(schema, ids);
