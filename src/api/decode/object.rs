@@ -288,4 +288,14 @@ mod tests {
                     "resources": {"limits": {"cpu": "500m", "memory": "1Gi", "pods": "110"}}}]}})
         );
     }
+
+    #[test]
+    fn what_upstream_printed_comes_back_unchanged() {
+        for line in include_str!("recorded.jsonl").lines().filter(|line| !line.starts_with('#')) {
+            let object: Value = serde_json::from_str(line).unwrap();
+            let kind = object["kind"].as_str().unwrap().to_owned();
+            let decoded = read(&kind, object.clone()).unwrap();
+            assert_eq!(decoded, Decoded { object, unknown: vec![] });
+        }
+    }
 }

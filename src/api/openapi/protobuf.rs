@@ -234,7 +234,7 @@ mod tests {
         // definitions{1 entry{1 name, 2 schema{22 type{1 "object"}}}}
         check(
             json!({"definitions": {"a": {"type": "object"}}}),
-            b"\x4a\x14\x0a\x12\x0a\x01a\x12\x0d\xb2\x01\x0a\x0a\x08\x0a\x06object",
+            b"\x4a\x12\x0a\x10\x0a\x01a\x12\x0b\xb2\x01\x08\x0a\x06object",
         );
     }
 }
