@@ -1,1 +1,34 @@
-//! The Kubernetes API over the store
+//! The Kubernetes API over the store: what kubectl, controllers and nodes speak to.
+//!
+//! This floor must never know what runs a pod, call another component, or keep state that is not in the store or
+//! rebuilt from it. It is the only one that touches the store.
+//!
+//! Reading order, along a request's way: [`serve`] (connections), [`authentication`], [`request_info`],
+//! [`server`] (the one way in), [`authorization`], `verbs` (what happens to objects), `admission`, `objects` (changes
+//! without loss), `cache` (every object in memory, watches), `respond` (bytes). Beside it: `paths` (discovery,
+//! OpenAPI, health), `nodes` (what a pod's node answers), [`bootstrap`] (keys and certificates at first start).
+
+mod admission;
+mod cache;
+mod conversion;
+mod negotiate;
+mod objects;
+mod options;
+mod paths;
+mod pins;
+mod respond;
+mod selection;
+mod verbs;
+
+pub mod authentication;
+pub mod authorization;
+pub mod health;
+pub mod metrics;
+pub mod nodes;
+pub mod request_info;
+pub mod server;
+pub mod services;
+pub mod version;
+
+pub use cache::feed::StartError;
+pub use server::{ApiServer, Options};

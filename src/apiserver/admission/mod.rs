@@ -1,0 +1,41 @@
+//! Admission: what a write must satisfy beyond its own validity, and what is added to it.
+//!
+//! Each plugin is a file with upstream's name and rules. Plugins read the watch caches and change the object in
+//! place; the first refusal ends the request.
+
+mod namespace_lifecycle;
+mod node_restriction;
+mod pods;
+mod services;
+
+use api::status::Status;
+use serde_json::Value;
+
+use crate::options::Keep;
+use crate::verbs::Call;
+use crate::verbs::update::Part;
+
+/// Admits an object that is about to be created.
+pub(crate) fn admit_create(call: &Call, object: &mut Value, keep: Keep) -> Result<(), Status> {
+    namespace_lifecycle::check_create(call)?;
+    node_restriction::check(call, Part::Main, object, None)?;
+    match (&*call.resource.group, &*call.resource.plural) {
+        ("", "pods") => pods::admit_create(call, object),
+        ("", "services") => services::admit_create(call, object, keep),
+        _ => Ok(()),
+    }
+}
+
+/// Admits a change of `old` to `new`.
+pub(crate) fn admit_update(call: &Call, part: Part, new: &mut Value, old: &Value) -> Result<(), Status> {
+    node_restriction::check(call, part, new, Some(old))?;
+    match (&*call.resource.group, &*call.resource.plural, part) {
+        ("", "services", Part::Main) => services::admit_update(call, new, old),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses the deletion of what a cluster cannot be without.
+pub(crate) fn check_delete(call: &Call, name: &str) -> Result<(), Status> {
+    namespace_lifecycle::check_delete(call, name)
+}

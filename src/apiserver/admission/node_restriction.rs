@@ -1,0 +1,78 @@
+//! `NodeRestriction`: a node writes about itself only, and does not change what others decide by.
+//!
+//! Which objects a node may touch is authorization's matter; here is what it may change in them.
+
+use api::meta;
+use api::status::Status;
+use serde_json::Value;
+
+use crate::verbs::Call;
+use crate::verbs::update::Part;
+
+/// Labels that a node may set on itself although they are Kubernetes' own, as upstream.
+const OWN_LABELS: [&str; 10] = [
+    "kubernetes.io/hostname",
+    "kubernetes.io/os",
+    "kubernetes.io/arch",
+    "beta.kubernetes.io/os",
+    "beta.kubernetes.io/arch",
+    "node.kubernetes.io/instance-type",
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+    "minke.dev/wasm",
+    "beta.kubernetes.io/instance-type",
+];
+
+/// Prefixes under which a node may set any label on itself.
+const OWN_PREFIXES: [&str; 2] = ["kubelet.kubernetes.io/", "node.kubernetes.io/"];
+
+pub(super) fn check(call: &Call, part: Part, new: &Value, old: Option<&Value>) -> Result<(), Status> {
+    let Some(node) = call.user.node() else { return Ok(()) };
+    if !call.resource.group.is_empty() || call.resource.plural != "nodes" {
+        return Ok(());
+    }
+    let name = meta::name(new);
+    let forbidden = |why: &str| Err(Status::forbidden("", "nodes", name, why));
+    if name != node {
+        return forbidden(&format!("node \"{node}\" is not allowed to modify node \"{name}\""));
+    }
+    if part == Part::Main && old.is_some_and(|old| taints(old) != taints(new)) {
+        return forbidden(&format!("node \"{node}\" is not allowed to modify taints"));
+    }
+    let unchanged = |key: &str| old.is_some_and(|old| meta::label(old, key) == meta::label(new, key));
+    let foreign: Vec<&str> =
+        meta::labels(new).map(|(key, _)| key).filter(|key| !may_label(key) && !unchanged(key)).collect();
+    if !foreign.is_empty() {
+        let list = foreign.join(", ");
+        return forbidden(&format!("is not allowed to modify labels: {list}"));
+    }
+    Ok(())
+}
+
+fn taints(node: &Value) -> &Value {
+    node.pointer("/spec/taints").unwrap_or(&Value::Null)
+}
+
+/// Labels outside Kubernetes' own domains are a node's to set; within them only those that it is known by.
+fn may_label(key: &str) -> bool {
+    let domain = key.split_once('/').map_or("", |(domain, _)| domain);
+    let is_kubernetes =
+        ["kubernetes.io", "k8s.io"].iter().any(|own| domain == *own || domain.ends_with(&format!(".{own}")));
+    !is_kubernetes && domain != "minke.dev"
+        || OWN_LABELS.contains(&key)
+        || OWN_PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_does_not_label_itself_with_what_isolates() {
+        assert!(may_label("example.com/rack"));
+        assert!(may_label("kubernetes.io/hostname"));
+        assert!(may_label("node.kubernetes.io/anything"));
+        assert!(!may_label("node-restriction.kubernetes.io/tenant"));
+        assert!(!may_label("kubernetes.io/role"));
+    }
+}

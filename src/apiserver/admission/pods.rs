@@ -1,0 +1,125 @@
+//! What upstream's default plugins do to a new pod: `ServiceAccount` (its account), `Priority`, `RuntimeClass`
+//! (overhead and node selector), `DefaultTolerationSeconds`,
+//! and the refusal of what cannot be true of Wasm.
+
+use api::scheme::Scheme;
+use api::status::Status;
+use api::{meta, validation};
+use serde_json::{Value, json};
+
+use crate::objects::unreadable;
+use crate::verbs::Call;
+
+/// How long a pod stays on a node that is not ready or not reachable, if it says nothing, as upstream's default.
+const TOLERATION_SECONDS: i64 = 300;
+
+pub(super) fn admit_create(call: &Call, pod: &mut Value) -> Result<(), Status> {
+    service_account(call, pod)?;
+    priority(call, pod)?;
+    runtime_class(call, pod)?;
+    default_tolerations(pod);
+    let refusals = validation::wasm::refusals(pod);
+    if !refusals.is_empty() {
+        return Err(Status::invalid("", "Pod", meta::name(pod), refusals));
+    }
+    Ok(())
+}
+
+/// A pod without an account gets its namespace's `default`; an account that is not there is refused.
+fn service_account(call: &Call, pod: &mut Value) -> Result<(), Status> {
+    let said = pod.pointer("/spec/serviceAccountName").and_then(Value::as_str).unwrap_or_default();
+    let account = if said.is_empty() { "default" } else { said }.to_owned();
+    let forbidden = |text: String| Status::forbidden("", "pods", meta::name(pod), &text);
+    let Some(accounts) = Scheme::builtin().resource("", "v1", "serviceaccounts") else { return Ok(()) };
+    let namespace = call.namespace().unwrap_or_default();
+    if call.objects().find(accounts, Some(namespace), &account).is_err() {
+        return Err(forbidden(format!(
+            "error looking up service account {namespace}/{account}: serviceaccount \"{account}\" not found"
+        )));
+    }
+    meta::set_at(pod, "/spec/serviceAccountName", account.clone().into());
+    meta::set_at(pod, "/spec/serviceAccount", account.into());
+    Ok(())
+}
+
+/// `priorityClassName` becomes a number; a pod without one gets the global default's, or 0.
+fn priority(call: &Call, pod: &mut Value) -> Result<(), Status> {
+    let Some(classes) = Scheme::builtin().resource("scheduling.k8s.io", "v1", "priorityclasses") else { return Ok(()) };
+    let said = pod.pointer("/spec/priorityClassName").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let class = if said.is_empty() {
+        let snapshot = call.objects().cache(classes)?.snapshot(store::Revision(0));
+        let values: Vec<Value> = snapshot.objects.values().filter_map(|class| class.to_value().ok()).collect();
+        values.into_iter().find(|class| class.get("globalDefault").and_then(Value::as_bool) == Some(true))
+    } else {
+        let found = call.objects().find(classes, None, &said).map_err(|_| {
+            Status::forbidden("", "pods", meta::name(pod), &format!("no PriorityClass with name {said} was found"))
+        })?;
+        Some(found.to_value().map_err(unreadable)?)
+    };
+    let value = class.as_ref().and_then(|class| class.get("value")).and_then(Value::as_i64).unwrap_or(0);
+    let asked = pod.pointer("/spec/priority").and_then(Value::as_i64);
+    if asked.is_some_and(|asked| asked != value) {
+        let text = format!(
+            "the integer value of priority ({}) must not be provided in pod spec; priority admission controller computed {value} from the given PriorityClass name",
+            asked.unwrap_or_default()
+        );
+        return Err(Status::forbidden("", "pods", meta::name(pod), &text));
+    }
+    if let Some(class) = &class {
+        meta::set_at(pod, "/spec/priorityClassName", meta::name(class).into());
+    }
+    meta::set_at(pod, "/spec/priority", value.into());
+    let policy = class.as_ref().and_then(|class| class.get("preemptionPolicy")).cloned();
+    if pod.pointer("/spec/preemptionPolicy").is_none() {
+        meta::set_at(pod, "/spec/preemptionPolicy", policy.unwrap_or_else(|| "PreemptLowerPriority".into()));
+    }
+    Ok(())
+}
+
+/// A pod's `runtimeClassName` must be there; its overhead and its node selector become the pod's.
+fn runtime_class(call: &Call, pod: &mut Value) -> Result<(), Status> {
+    let Some(name) = pod.pointer("/spec/runtimeClassName").and_then(Value::as_str).map(str::to_owned) else {
+        return Ok(());
+    };
+    let Some(classes) = Scheme::builtin().resource("node.k8s.io", "v1", "runtimeclasses") else { return Ok(()) };
+    let class = call.objects().find(classes, None, &name).map_err(|_| {
+        let text = format!("pod rejected: RuntimeClass \"{name}\" not found");
+        Status::forbidden("", "pods", meta::name(pod), &text)
+    })?;
+    let class = class.to_value().map_err(unreadable)?;
+    if let Some(overhead) = class.pointer("/overhead/podFixed") {
+        meta::set_at(pod, "/spec/overhead", overhead.clone());
+    }
+    for (key, value) in class.pointer("/scheduling/nodeSelector").and_then(Value::as_object).into_iter().flatten() {
+        let selector = pod.pointer("/spec/nodeSelector").and_then(|selector| selector.get(key)).cloned();
+        match selector {
+            Some(own) if own != *value => {
+                let text = format!(
+                    "conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; pod.spec.nodeSelector[{key}] = {own}"
+                );
+                return Err(Status::forbidden("", "pods", meta::name(pod), &text));
+            }
+            _ => meta::set_in(pod, "/spec/nodeSelector", key, value.clone()),
+        }
+    }
+    for toleration in class.pointer("/scheduling/tolerations").and_then(Value::as_array).into_iter().flatten() {
+        meta::push_at(pod, "/spec/tolerations", toleration.clone());
+    }
+    Ok(())
+}
+
+/// Tolerations for nodes that are not ready or unreachable, where the pod has none of its own.
+fn default_tolerations(pod: &mut Value) {
+    let own = pod.pointer("/spec/tolerations").and_then(Value::as_array).cloned().unwrap_or_default();
+    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+        let is_covered = own.iter().any(|toleration| {
+            let said = |name: &str| toleration.get(name).and_then(Value::as_str).unwrap_or_default();
+            (said("key") == key || said("key").is_empty())
+                && (said("effect") == "NoExecute" || said("effect").is_empty())
+        });
+        if !is_covered {
+            let toleration = json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": TOLERATION_SECONDS});
+            meta::push_at(pod, "/spec/tolerations", toleration);
+        }
+    }
+}

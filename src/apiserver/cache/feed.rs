@@ -1,0 +1,160 @@
+//! The feed: one task that carries the store's changes into the caches, and tells how far it has come.
+//!
+//! At start it replays the whole log; [`Caches::start`] returns when the replay has reached the store's revision. A
+//! write is answered only after the feed has passed its revision ([`Caches::reached`]), so whoever wrote reads what
+//! they wrote.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::scheme::{Resource, Scheme};
+use base::shutdown::Shutdown;
+use base::task::{self, Task};
+use store::{Change, Revision, Store};
+use tokio::sync::watch;
+
+use super::Cache;
+use crate::conversion;
+
+/// The first parts of every key: the project and the layout's version.
+const ROOT: &str = "/minke/1/";
+
+/// How long a reader waits for the feed to reach a revision. The feed is a memory copy behind the commit, so this is
+/// only ever reached when the process is starved; upstream waits three seconds as well.
+const REACH_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Every cache by its stored resource, and the feed's progress; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Caches {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// By `group or core` and plural, as keys begin.
+    caches: HashMap<(String, String), Cache>,
+    applied: watch::Sender<Revision>,
+}
+
+/// The caches could not be filled.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store holds something that is not an object.
+    #[error(transparent)]
+    Unreadable(#[from] super::object::Unreadable),
+    /// The store ended its subscription.
+    #[error("the store was closed while it was being read")]
+    Closed,
+}
+
+/// The feed has not reached a revision in time.
+#[derive(Debug, thiserror::Error)]
+#[error("Too large resource version: {asked}, current: {current}")]
+pub(crate) struct NotReached {
+    pub asked: u64,
+    pub current: u64,
+}
+
+impl Caches {
+    /// Makes a cache for every stored resource of `scheme`, fills them from `store`, and keeps them fed until
+    /// `shutdown`.
+    pub(crate) async fn start(
+        scheme: &Scheme,
+        store: &Store,
+        shutdown: Shutdown,
+    ) -> Result<(Self, Task<()>), StartError> {
+        let caches = scheme
+            .resources()
+            .filter(|resource| conversion::is_storage(resource))
+            .map(|resource| (storage_name(resource), Cache::new(Arc::clone(resource))))
+            .collect();
+        let caches = Self { shared: Arc::new(Shared { caches, applied: watch::Sender::new(Revision(0)) }) };
+
+        let target = store.revision();
+        let mut subscription = store.subscribe().await;
+        while caches.applied() < target {
+            let batch = subscription.next().await.ok_or(StartError::Closed)?;
+            caches.apply(&batch.changes)?;
+            caches.shared.applied.send_replace(batch.revision);
+        }
+        for cache in caches.shared.caches.values() {
+            cache.forget_up_to(store.compacted());
+        }
+        for (_, end) in store.lost() {
+            // Events and lease renewals of this range may be gone; their watchers must list again.
+            for name in [("core", "events"), ("coordination.k8s.io", "leases")] {
+                if let Some(cache) = caches.shared.caches.get(&(name.0.to_owned(), name.1.to_owned())) {
+                    cache.forget_up_to(end);
+                }
+            }
+        }
+
+        let feeding = caches.clone();
+        let task = task::spawn("watch cache feed", async move {
+            while let Some(Some(batch)) = shutdown.or(subscription.next()).await {
+                if let Err(error) = feeding.apply(&batch.changes) {
+                    // What we encoded ourselves is readable; the object stays as it was and the error is told.
+                    tracing::error!(%error, "the watch cache skipped a change");
+                }
+                feeding.shared.applied.send_replace(batch.revision);
+            }
+        });
+        Ok((caches, task))
+    }
+
+    /// The cache of the stored form of `resource`.
+    pub(crate) fn of(&self, resource: &Resource) -> Option<&Cache> {
+        self.shared.caches.get(&storage_name(resource))
+    }
+
+    /// Every cache.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Cache> {
+        self.shared.caches.values()
+    }
+
+    /// The revision up to which every change is in the caches.
+    pub(crate) fn applied(&self) -> Revision {
+        *self.shared.applied.borrow()
+    }
+
+    /// Waits until every change up to `revision` is in the caches.
+    ///
+    /// # Errors
+    /// When that takes longer than three seconds, as with a revision from the future.
+    pub(crate) async fn reached(&self, revision: Revision) -> Result<(), NotReached> {
+        let mut applied = self.shared.applied.subscribe();
+        let wait = applied.wait_for(|applied| *applied >= revision);
+        match tokio::time::timeout(REACH_DEADLINE, wait).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(NotReached { asked: revision.0, current: self.applied().0 }),
+        }
+    }
+
+    /// Changes of the applied revision, for bookmarks.
+    pub(crate) fn progress(&self) -> watch::Receiver<Revision> {
+        self.shared.applied.subscribe()
+    }
+
+    fn apply(&self, changes: &[Change]) -> Result<(), super::object::Unreadable> {
+        for change in changes {
+            // A resource that this version does not know stays in the store untouched.
+            let Some((cache, key)) = self.route(&change.key) else { continue };
+            cache.apply(key.into(), change.revision, change.value.as_deref())?;
+        }
+        Ok(())
+    }
+
+    /// The cache that holds the object stored at `key`, and the object's key there.
+    fn route<'k>(&self, key: &'k str) -> Option<(&Cache, &'k str)> {
+        let (group, rest) = key.strip_prefix(ROOT)?.split_once('/')?;
+        let (plural, object) = rest.split_once('/')?;
+        let cache = self.shared.caches.get(&(group.to_owned(), plural.to_owned()))?;
+        Some((cache, object))
+    }
+}
+
+fn storage_name(resource: &Resource) -> (String, String) {
+    let group = if resource.storage.group.is_empty() { "core" } else { &resource.storage.group };
+    (group.to_owned(), resource.storage.plural.to_string())
+}

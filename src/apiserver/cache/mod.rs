@@ -1,0 +1,317 @@
+//! The watch cache: every object of one stored resource in memory, the changes of the last minutes, and the
+//! watchers who hear of new ones.
+//!
+//! A cache is fed from the store's subscription alone ([`feed`]): at start by the replay of the log, then by each
+//! commit. Readers take a [`Snapshot`] (an immutable ordered map: cheap to clone, never changed under a reader), so a
+//! list is consistent at one revision while writes go on. `State::objects` is canonical; the window is how it came
+//! to be so, newest last, and undoing it gives the state at an earlier revision.
+
+pub(crate) mod feed;
+pub(crate) mod object;
+pub(crate) mod watchers;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use api::scheme::Resource;
+use bytes::Bytes;
+use imbl::OrdMap;
+use store::Revision;
+
+pub(crate) use object::Object;
+pub(crate) use watchers::{Interest, Subscription};
+
+/// Changes that a cache remembers for watchers that come back. At the limit the oldest is forgotten, and a watch from
+/// before it gets 410. A thousand changes a second are remembered for the five minutes that a client may be away.
+const WINDOW_EVENTS_MAX: usize = 300_000;
+
+/// Bytes of superseded objects that a cache's window keeps alive; the second bound on the window.
+const WINDOW_BYTES_MAX: usize = 32 << 20;
+
+/// All objects of a resource at one revision.
+pub(crate) type Objects = OrdMap<Arc<str>, Arc<Object>>;
+
+/// A resource's objects, window and watchers; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Cache {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    resource: Arc<Resource>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    objects: Objects,
+    /// The changes after `window_start`, in order of revision.
+    window: VecDeque<Arc<Event>>,
+    /// What the window's superseded objects weigh, see [`WINDOW_BYTES_MAX`].
+    window_bytes: usize,
+    /// Watches may resume from here and later.
+    window_start: Revision,
+    /// The newest change of this resource.
+    last: Revision,
+    watchers: watchers::Watchers,
+}
+
+/// One change of one object.
+#[derive(Debug)]
+pub(crate) struct Event {
+    /// The object after the change; for a deletion, its last state under the deletion's revision.
+    pub object: Arc<Object>,
+    /// The object before the change; `None` says that it was created.
+    pub previous: Option<Arc<Object>>,
+    /// Whether the change removed it.
+    pub is_deletion: bool,
+    /// The watch frame of the change as it is seen without selectors, made when first needed.
+    frame: OnceLock<Bytes>,
+}
+
+/// A resource at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub objects: Objects,
+    pub revision: Revision,
+}
+
+impl Snapshot {
+    /// The objects from `key` on, in order.
+    pub(crate) fn from(&self, key: String) -> impl Iterator<Item = (&Arc<str>, &Arc<Object>)> {
+        self.objects.range(Arc::<str>::from(key)..)
+    }
+}
+
+/// Why a watch or list cannot begin at a revision.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("too old resource version: {asked} ({oldest})")]
+pub(crate) struct TooOld {
+    asked: u64,
+    oldest: u64,
+}
+
+impl Cache {
+    /// An empty cache of `resource`.
+    pub(crate) fn new(resource: Arc<Resource>) -> Self {
+        Self { shared: Arc::new(Shared { resource, state: Mutex::default() }) }
+    }
+
+    pub(crate) fn resource(&self) -> &Arc<Resource> {
+        &self.shared.resource
+    }
+
+    /// The object under `key` (`namespace/name` or `name`).
+    pub(crate) fn find(&self, key: &str) -> Option<Arc<Object>> {
+        self.lock().objects.get(key).cloned()
+    }
+
+    /// Everything, at `applied` (up to which the feed has handed out all changes) or this resource's newest change,
+    /// whichever is later: in the middle of a batch the cache is ahead of `applied`.
+    pub(crate) fn snapshot(&self, applied: Revision) -> Snapshot {
+        let state = self.lock();
+        Snapshot { objects: state.objects.clone(), revision: applied.max(state.last) }
+    }
+
+    /// Everything as it was at `at`, by undoing the window.
+    ///
+    /// # Errors
+    /// When the window does not reach back that far.
+    pub(crate) fn snapshot_at(&self, at: Revision) -> Result<Snapshot, TooOld> {
+        let state = self.lock();
+        if at < state.window_start {
+            return Err(TooOld { asked: at.0, oldest: state.window_start.0 });
+        }
+        let mut objects = state.objects.clone();
+        for event in state.window.iter().rev().take_while(|event| event.object.revision > at) {
+            match &event.previous {
+                Some(previous) => objects.insert(Arc::clone(&previous.key), Arc::clone(previous)),
+                None => objects.remove(&event.object.key),
+            };
+        }
+        Ok(Snapshot { objects, revision: at })
+    }
+
+    /// Begins a watch: the changes after `after` that the window holds, then live ones, without a gap.
+    ///
+    /// # Errors
+    /// When the window does not reach back to `after`.
+    pub(crate) fn watch(&self, after: Revision, interest: Interest) -> Result<Subscription, TooOld> {
+        let mut state = self.lock();
+        if after < state.window_start {
+            return Err(TooOld { asked: after.0, oldest: state.window_start.0 });
+        }
+        let from = state.window.partition_point(|event| event.object.revision <= after);
+        let missed = state.window.iter().skip(from).filter(|event| interest.covers(event)).cloned().collect();
+        Ok(state.watchers.add(interest, missed, Arc::downgrade(&self.shared)))
+    }
+
+    /// Begins a watch with everything there is now.
+    pub(crate) fn watch_all(&self, applied: Revision, interest: Interest) -> (Snapshot, Subscription) {
+        let mut state = self.lock();
+        let snapshot = Snapshot { objects: state.objects.clone(), revision: applied.max(state.last) };
+        let subscription = state.watchers.add(interest, VecDeque::new(), Arc::downgrade(&self.shared));
+        (snapshot, subscription)
+    }
+
+    /// Takes in one change and tells the watchers. `value` is `None` for a deletion.
+    pub(crate) fn apply(
+        &self,
+        key: Arc<str>,
+        revision: Revision,
+        value: Option<&[u8]>,
+    ) -> Result<(), object::Unreadable> {
+        let mut state = self.lock();
+        let previous = state.objects.get(&key).cloned();
+        let event = match (value, previous) {
+            (Some(stored), previous) => {
+                let object = Object::from_stored(&self.shared.resource, Arc::clone(&key), revision, stored)?;
+                Event { object: Arc::new(object), previous, is_deletion: false, frame: OnceLock::new() }
+            }
+            (None, Some(previous)) => {
+                let object = Arc::new(previous.at_revision(revision)?);
+                Event { object, previous: Some(previous), is_deletion: true, frame: OnceLock::new() }
+            }
+            // The replay of a compacted log may begin with the tombstone of an object that it no longer holds.
+            (None, None) => return Ok(()),
+        };
+        state.take_in(Arc::new(event));
+        Ok(())
+    }
+
+    /// Says that no change up to `revision` can be resumed from: what came before was a replay with gaps.
+    pub(crate) fn forget_up_to(&self, revision: Revision) {
+        let mut state = self.lock();
+        while state.window.front().is_some_and(|event| event.object.revision <= revision) {
+            state.forget_oldest();
+        }
+        state.window_start = state.window_start.max(revision);
+    }
+
+    /// How many objects there are and how many watchers.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.objects.len(), state.watchers.len())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.lock()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic under the lock is a bug in a few lines of map handling; the maps stay usable.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take_in(&mut self, event: Arc<Event>) {
+        self.last = event.object.revision;
+        if event.is_deletion {
+            self.objects.remove(&event.object.key);
+        } else {
+            self.objects.insert(Arc::clone(&event.object.key), Arc::clone(&event.object));
+        }
+        self.watchers.tell(&event);
+        self.window_bytes += event.weight();
+        self.window.push_back(event);
+        while self.window.len() > WINDOW_EVENTS_MAX || self.window_bytes > WINDOW_BYTES_MAX {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(event) = self.window.pop_front() {
+            self.window_bytes -= event.weight();
+            self.window_start = event.object.revision;
+        }
+    }
+}
+
+impl Event {
+    /// What the window keeps alive because of this event: the state that it replaced.
+    fn weight(&self) -> usize {
+        self.previous.as_ref().map_or(0, |previous| previous.size_bytes()) + size_of::<Self>()
+    }
+
+    /// The change as a watcher without selectors sees it: one JSON line, encoded once for all of them.
+    pub(crate) fn frame(&self) -> Bytes {
+        self.frame
+            .get_or_init(|| {
+                let kind = match (&self.previous, self.is_deletion) {
+                    (_, true) => "DELETED",
+                    (None, false) => "ADDED",
+                    (Some(_), false) => "MODIFIED",
+                };
+                frame(kind, &self.object)
+            })
+            .clone()
+    }
+}
+
+/// A watch frame in JSON: `{"type":…,"object":…}` and a line feed.
+pub(crate) fn frame(kind: &str, object: &Object) -> Bytes {
+    let mut out = Vec::with_capacity(object.size_bytes() + 96);
+    out.extend_from_slice(b"{\"type\":\"");
+    out.extend_from_slice(kind.as_bytes());
+    out.extend_from_slice(b"\",\"object\":");
+    object.write_single(&mut out);
+    out.extend_from_slice(b"}\n");
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use api::scheme::Scheme;
+
+    use super::*;
+
+    fn cache(changes: &[(u64, &str, Option<&str>)]) -> Cache {
+        let cache = Cache::new(Arc::clone(Scheme::builtin().resource("", "v1", "configmaps").unwrap()));
+        for (revision, key, value) in changes {
+            apply(&cache, *revision, key, *value);
+        }
+        cache
+    }
+
+    fn apply(cache: &Cache, revision: u64, key: &str, value: Option<&str>) {
+        let stored = value.map(|value| format!(r#"{{"metadata":{{}},"data":{{"v":"{value}"}}}}"#));
+        cache.apply(key.into(), Revision(revision), stored.as_deref().map(str::as_bytes)).unwrap();
+    }
+
+    fn listed(snapshot: &Snapshot) -> Vec<(String, u64)> {
+        snapshot.objects.iter().map(|(key, object)| (key.to_string(), object.revision.0)).collect()
+    }
+
+    #[test]
+    fn an_earlier_revision_is_seen_as_it_was() {
+        let cache = cache(&[(1, "n/a", Some("1")), (2, "n/b", Some("1")), (3, "n/a", Some("2")), (4, "n/b", None)]);
+        assert_eq!(listed(&cache.snapshot(Revision(4))), [("n/a".into(), 3)]);
+        assert_eq!(listed(&cache.snapshot_at(Revision(3)).unwrap()), [("n/a".into(), 3), ("n/b".into(), 2)]);
+        assert_eq!(listed(&cache.snapshot_at(Revision(1)).unwrap()), [("n/a".into(), 1)]);
+    }
+
+    #[test]
+    fn a_forgotten_revision_is_refused() {
+        let cache = cache(&[(5, "n/a", Some("1")), (9, "n/a", Some("2"))]);
+        cache.forget_up_to(Revision(7));
+        assert_eq!(cache.snapshot_at(Revision(6)).unwrap_err(), TooOld { asked: 6, oldest: 7 });
+        assert!(cache.watch(Revision(6), Interest::default()).is_err());
+        assert!(cache.watch(Revision(7), Interest::default()).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_watch_gets_what_it_missed_and_then_each_change_once() {
+        let cache = cache(&[(1, "n/a", Some("1")), (2, "n/a", Some("2"))]);
+        let mut watch = cache.watch(Revision(1), Interest::default()).unwrap();
+        apply(&cache, 3, "n/b", Some("1"));
+        let mut revisions = Vec::new();
+        for _ in 0..2 {
+            revisions.push(watch.next().await.unwrap().object.revision.0);
+        }
+        assert_eq!(revisions, [2, 3]);
+    }
+}

@@ -1,0 +1,239 @@
+//! One object as every reader gets it: its JSON bytes, encoded once, and the facts that selectors ask for.
+//!
+//! The store keeps an object without `kind`, `apiVersion` and `metadata.resourceVersion`, with `metadata` first:
+//!
+//! ```text
+//! stored   {"metadata":{"creationTimestamp":…},"spec":…}
+//! cached   {"metadata":{"resourceVersion":"42","creationTimestamp":…},"spec":…}
+//! single   {"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"42",…
+//! ```
+//!
+//! So a revision is spliced in at a fixed place when the store tells it, a list is the cached bytes joined by
+//! commas, and neither parses anything. Labels and fields are read from the bytes when the first selector asks.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use api::scheme::Resource;
+use bytes::Bytes;
+use serde_json::Value;
+use store::Revision;
+
+/// How stored and cached bytes begin.
+const HEAD: &[u8] = b"{\"metadata\":{";
+
+/// Stored bytes that are not an object as we write it: the store was written by something else, or is broken.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored object at {key} is unreadable: {reason}")]
+pub struct Unreadable {
+    key: String,
+    reason: String,
+}
+
+/// An object at one revision. Immutable, shared by the cache, its watch window and every response.
+#[derive(Debug)]
+pub struct Object {
+    /// `namespace/name`, or `name` where the resource has no namespace.
+    pub key: Arc<str>,
+    /// The revision of its last change, which is its `resourceVersion`.
+    pub revision: Revision,
+    /// The cached form, see the module.
+    body: Bytes,
+    /// The `kind` and `apiVersion` that single objects begin with.
+    resource: Arc<Resource>,
+    facts: OnceLock<Facts>,
+}
+
+/// What selectors and watch routing ask of an object.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// The selectable fields of its kind besides name and namespace.
+    pub fields: Vec<(&'static str, String)>,
+}
+
+impl Object {
+    /// An object from the bytes that the store holds.
+    ///
+    /// # Errors
+    /// When the bytes do not begin as [`encode`] writes them.
+    pub fn from_stored(
+        resource: &Arc<Resource>,
+        key: Arc<str>,
+        revision: Revision,
+        stored: &[u8],
+    ) -> Result<Self, Unreadable> {
+        let Some(rest) = stored.strip_prefix(HEAD) else {
+            return Err(Unreadable { key: key.to_string(), reason: "it does not begin with its metadata".into() });
+        };
+        let version = format!("\"resourceVersion\":\"{}\"", revision.0);
+        let comma: &[u8] = if rest.first() == Some(&b'}') { b"" } else { b"," };
+        let body = [HEAD, version.as_bytes(), comma, rest].concat();
+        Ok(Self { key, revision, body: body.into(), resource: Arc::clone(resource), facts: OnceLock::new() })
+    }
+
+    /// The same object under a later revision, as a DELETED event shows it.
+    ///
+    /// # Errors
+    /// As [`Object::from_stored`]; it cannot happen to an object that came from there.
+    pub fn at_revision(&self, revision: Revision) -> Result<Self, Unreadable> {
+        Self::from_stored(&self.resource, Arc::clone(&self.key), revision, &self.to_stored())
+    }
+
+    /// The bytes as the store holds them.
+    fn to_stored(&self) -> Vec<u8> {
+        let version = format!("\"resourceVersion\":\"{}\"", self.revision.0);
+        let rest = self.body.get(HEAD.len() + version.len()..).unwrap_or_default();
+        [HEAD, rest.strip_prefix(b",").unwrap_or(rest)].concat()
+    }
+
+    /// The object as a list holds it: without kind and apiVersion.
+    #[must_use]
+    pub fn list_form(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The object as it stands alone, appended to `out`.
+    pub fn write_single(&self, out: &mut Vec<u8>) {
+        write_type_meta(&self.resource, out);
+        out.extend_from_slice(self.body.get(1..).unwrap_or_default());
+    }
+
+    /// Its size as the cache counts it.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.body.len() + self.key.len()
+    }
+
+    /// The object as a value, with kind and apiVersion, to be changed and written back.
+    ///
+    /// # Errors
+    /// When the bytes are not JSON.
+    pub fn to_value(&self) -> Result<Value, Unreadable> {
+        let mut value: Value = serde_json::from_slice(&self.body)
+            .map_err(|error| Unreadable { key: self.key.to_string(), reason: error.to_string() })?;
+        if let Some(object) = value.as_object_mut() {
+            object.insert("kind".into(), self.resource.kind.to_string().into());
+            object.insert("apiVersion".into(), self.resource.api_version().into());
+        }
+        Ok(value)
+    }
+
+    /// Labels and selectable fields; read from the bytes once.
+    pub fn facts(&self) -> &Facts {
+        self.facts.get_or_init(|| {
+            // What cannot be read matches no selector; reading the object itself tells the error.
+            self.to_value().map(|value| Facts::of(&self.resource, &value)).unwrap_or_default()
+        })
+    }
+
+    /// The value of a selectable field, name and namespace included; empty when it is unset.
+    #[must_use]
+    pub fn field(&self, path: &str) -> &str {
+        match path {
+            "metadata.name" => self.name(),
+            "metadata.namespace" => self.namespace().unwrap_or_default(),
+            _ => self.facts().fields.iter().find(|(name, _)| *name == path).map_or("", |(_, value)| value),
+        }
+    }
+
+    /// `metadata.name`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.key.rsplit_once('/').map_or(&*self.key, |(_, name)| name)
+    }
+
+    /// `metadata.namespace`, if the resource has namespaces.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.key.rsplit_once('/').map(|(namespace, _)| namespace)
+    }
+}
+
+impl Facts {
+    fn of(resource: &Resource, value: &Value) -> Self {
+        let labels = value.pointer("/metadata/labels").and_then(Value::as_object);
+        let labels = labels.into_iter().flatten();
+        Self {
+            labels: labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
+            fields: (resource.strategy.fields)(value),
+        }
+    }
+}
+
+/// The bytes to store for `object`, see the module.
+///
+/// # Errors
+/// When `object` has no metadata; everything that reaches the store was decoded, so this is a bug.
+pub fn encode(object: &Value) -> Result<Bytes, Unreadable> {
+    let unreadable = |reason: &str| Unreadable { key: "a new object".into(), reason: reason.into() };
+    let fields = object.as_object().ok_or_else(|| unreadable("it is not a JSON object"))?;
+    let metadata = fields.get("metadata").and_then(Value::as_object).ok_or_else(|| unreadable("no metadata"))?;
+
+    let mut out = Vec::with_capacity(1024);
+    out.extend_from_slice(HEAD);
+    for (index, (key, value)) in metadata.iter().filter(|(key, _)| *key != "resourceVersion").enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write_field(&mut out, key, value).map_err(|error| unreadable(&error.to_string()))?;
+    }
+    out.push(b'}');
+    for (key, value) in fields.iter().filter(|(key, _)| !["metadata", "kind", "apiVersion"].contains(&key.as_str())) {
+        out.push(b',');
+        write_field(&mut out, key, value).map_err(|error| unreadable(&error.to_string()))?;
+    }
+    out.push(b'}');
+    Ok(out.into())
+}
+
+/// `{"kind":…,"apiVersion":…,` for objects of `resource`.
+pub fn write_type_meta(resource: &Resource, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"kind\":\"");
+    out.extend_from_slice(resource.kind.as_bytes());
+    out.extend_from_slice(b"\",\"apiVersion\":\"");
+    out.extend_from_slice(resource.api_version().as_bytes());
+    out.extend_from_slice(b"\",");
+}
+
+fn write_field(out: &mut Vec<u8>, key: &str, value: &Value) -> Result<(), serde_json::Error> {
+    serde_json::to_writer(&mut *out, key)?;
+    out.push(b':');
+    serde_json::to_writer(out, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use api::scheme::Scheme;
+    use serde_json::json;
+
+    use super::*;
+
+    fn config_map(value: &Value, revision: u64) -> Object {
+        let resource = Scheme::builtin().resource("", "v1", "configmaps").unwrap();
+        Object::from_stored(resource, "rec/a".into(), Revision(revision), &encode(value).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_stored_comes_back_with_its_revision() {
+        let value = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"k": "1"},
+            "metadata": {"name": "a", "namespace": "rec", "resourceVersion": "3"}});
+        let object = config_map(&value, 42);
+        let mut expected = value;
+        expected["metadata"]["resourceVersion"] = "42".into();
+        assert_eq!(object.to_value().unwrap(), expected);
+
+        let mut single = Vec::new();
+        object.write_single(&mut single);
+        assert_eq!(serde_json::from_slice::<Value>(&single).unwrap(), expected);
+        assert_eq!((object.namespace(), object.name()), (Some("rec"), "a"));
+    }
+
+    #[test]
+    fn a_deleted_object_shows_the_revision_of_its_deletion() {
+        let object = config_map(&json!({"metadata": {}, "data": {"k": "1"}}), 7);
+        let deleted = object.at_revision(Revision(1234)).unwrap();
+        assert_eq!(deleted.list_form().as_ref(), br#"{"metadata":{"resourceVersion":"1234"},"data":{"k":"1"}}"#);
+    }
+}

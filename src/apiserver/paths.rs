@@ -1,0 +1,242 @@
+//! Everything that is no object: discovery, OpenAPI, version, health and metrics.
+//!
+//! Documents are built when first asked for and kept with their ETag, so that a client that has one gets 304.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use api::discovery::{self, Discovery};
+use api::openapi;
+use api::schema::Schemas;
+use api::scheme::Scheme;
+use api::status::Status;
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha512};
+
+use crate::authentication::User;
+use crate::server::ApiServer;
+use crate::{authorization, metrics, respond, version};
+
+/// The media type of discovery in one document.
+const AGGREGATED: [(&str, Discovery); 2] = [("v2", Discovery::V2), ("v2beta1", Discovery::V2Beta1)];
+
+/// OpenAPI v2 in protobuf, as kubectl's older commands ask for it.
+const OPENAPI_V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
+/// Documents that were built, by path and form. There are as many as group versions, times the forms.
+#[derive(Debug)]
+pub(crate) struct Paths {
+    scheme: &'static Scheme,
+    built: Mutex<HashMap<String, Arc<Document>>>,
+}
+
+/// A document that is the same for every client.
+#[derive(Debug)]
+struct Document {
+    body: Bytes,
+    content_type: HeaderValue,
+    /// The hash of the body, in upper-case hex, as upstream's.
+    hash: String,
+}
+
+impl Paths {
+    pub(crate) fn new(scheme: &'static Scheme) -> Self {
+        Self { scheme, built: Mutex::default() }
+    }
+
+    /// The document at `name`, made by `build` when it is first asked for.
+    fn document(&self, name: &str, content_type: &'static str, build: impl FnOnce() -> Vec<u8>) -> Arc<Document> {
+        if let Some(document) = self.lock().get(name) {
+            return Arc::clone(document);
+        }
+        // Built outside the lock: two first readers may build it twice, and nobody waits for a large one.
+        let body = build();
+        let hash = Sha512::digest(&body).iter().map(|byte| format!("{byte:02X}")).collect();
+        let content_type = HeaderValue::from_static(content_type);
+        let document = Arc::new(Document { body: body.into(), content_type, hash });
+        self.lock().insert(name.to_owned(), Arc::clone(&document));
+        document
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Document>>> {
+        self.built.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers a request that names no object.
+pub(crate) async fn serve(
+    server: &ApiServer,
+    user: &User,
+    path: &str,
+    verb: &str,
+    request: Request<Body>,
+) -> Result<Response<Body>, Status> {
+    authorization::check_path(user, path, verb)?;
+    let asked = request.headers();
+    if let Some(response) = server.health().serve(path, request.uri().query().unwrap_or_default()) {
+        return Ok(response);
+    }
+    let is_read = [Method::GET, Method::HEAD].contains(request.method());
+    match path {
+        "/version" | "/version/" if is_read => Ok(json_response(&version::document(&server.options().version))),
+        "/metrics" if is_read => Ok(metrics::serve(server)),
+        "/openapi/v2" if is_read => Ok(openapi_v2(server.paths(), asked)),
+        "/openapi/v3" | "/openapi/v3/" if is_read => Ok(openapi_index(server.paths())),
+        _ if path.starts_with("/openapi/v3/") && is_read => {
+            openapi_v3(server.paths(), path, asked).ok_or_else(Status::no_such_resource)
+        }
+        _ => match discovery_document(server, path, asked) {
+            Some(_) if !is_read => Err(Status::method_not_supported()),
+            Some(document) => Ok(respond_document(&document, asked)),
+            None if path == "/" && is_read => Ok(json_response(&root(server.paths()))),
+            None => Ok(not_found()),
+        },
+    }
+}
+
+/// `/api`, `/apis` and what is below them down to a version.
+fn discovery_document(server: &ApiServer, path: &str, asked: &HeaderMap) -> Option<Arc<Document>> {
+    let paths = server.paths();
+    let scheme = paths.scheme;
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let is_root = matches!(parts.as_slice(), ["api"] | ["apis"]);
+    if is_root && let Some((version, form)) = aggregated_form(asked) {
+        let is_core = parts.first() == Some(&"api");
+        let content_type = match form {
+            Discovery::V2 => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+            Discovery::V2Beta1 => "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
+        };
+        let build = || line(&discovery::aggregated(scheme, is_core, form));
+        return Some(paths.document(&format!("{path} {version}"), content_type, build));
+    }
+    let value = match parts.as_slice() {
+        ["api"] => discovery::api_versions(),
+        ["apis"] => discovery::api_group_list(scheme),
+        ["api", version] => discovery::api_resource_list(scheme, "", version)?,
+        ["apis", group] if !group.is_empty() => discovery::api_group(scheme, group)?,
+        ["apis", group, version] if !group.is_empty() => discovery::api_resource_list(scheme, group, version)?,
+        _ => return None,
+    };
+    Some(paths.document(path.trim_end_matches('/'), "application/json", || line(&value)))
+}
+
+/// The form of discovery that the client accepts first, if that is an aggregated one.
+fn aggregated_form(asked: &HeaderMap) -> Option<(&'static str, Discovery)> {
+    let accept = asked.get(ACCEPT)?.to_str().ok()?;
+    for range in accept.split(',').map(|range| range.replace(' ', "")) {
+        if !range.contains("g=apidiscovery.k8s.io") {
+            return None;
+        }
+        let found =
+            AGGREGATED.iter().find(|(version, _)| range.split(';').any(|param| param == format!("v={version}")));
+        if let Some((version, form)) = found {
+            return Some((version, *form));
+        }
+    }
+    None
+}
+
+/// `/openapi/v3`: where each group version's document is, with its hash, so that clients may keep it for ever.
+fn openapi_index(paths: &Paths) -> Response<Body> {
+    let mut index = serde_json::Map::new();
+    for (group, versions) in paths.scheme.groups() {
+        for version in versions {
+            let name = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
+            if let Some(document) = openapi_v3_document(paths, &name) {
+                let url = format!("/openapi/v3/{name}?hash={}", document.hash);
+                index.insert(name, json!({"serverRelativeURL": url}));
+            }
+        }
+    }
+    json_response(&json!({"paths": index}))
+}
+
+fn openapi_v3(paths: &Paths, path: &str, asked: &HeaderMap) -> Option<Response<Body>> {
+    let document = openapi_v3_document(paths, path.strip_prefix("/openapi/v3/")?)?;
+    Some(respond_document(&document, asked))
+}
+
+fn openapi_v3_document(paths: &Paths, name: &str) -> Option<Arc<Document>> {
+    let (group, version) = match name.split('/').collect::<Vec<_>>().as_slice() {
+        ["api", version] => (String::new(), (*version).to_owned()),
+        ["apis", group, version] => ((*group).to_owned(), (*version).to_owned()),
+        _ => return None,
+    };
+    let is_served = paths.scheme.resources().any(|row| row.group == group && row.version == version);
+    let build = || line(&openapi::v3(paths.scheme, Schemas::builtin(), &group, &version));
+    is_served.then(|| paths.document(&format!("/openapi/v3/{name}"), "application/json", build))
+}
+
+fn openapi_v2(paths: &Paths, asked: &HeaderMap) -> Response<Body> {
+    let accept = asked.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let document = if accept.contains("proto-openapi.spec.v2") {
+        paths.document("/openapi/v2 protobuf", OPENAPI_V2_PROTOBUF, || {
+            openapi::v2_protobuf(paths.scheme, Schemas::builtin())
+        })
+    } else {
+        paths.document("/openapi/v2", "application/json", || line(&openapi::v2(paths.scheme, Schemas::builtin())))
+    };
+    respond_document(&document, asked)
+}
+
+/// `/`: what paths there are.
+fn root(paths: &Paths) -> Value {
+    let mut known = vec!["/api".to_owned(), "/apis".to_owned()];
+    for (group, versions) in paths.scheme.groups() {
+        if group.is_empty() {
+            known.extend(versions.iter().map(|version| format!("/api/{version}")));
+        } else {
+            known.push(format!("/apis/{group}"));
+            known.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));
+        }
+    }
+    known.extend(
+        ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"].map(str::to_owned),
+    );
+    known.sort();
+    json!({"paths": known})
+}
+
+fn respond_document(document: &Document, asked: &HeaderMap) -> Response<Body> {
+    let etag = format!("\"{}\"", document.hash);
+    let mut response = Response::new(Body::empty());
+    let known = asked.get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    if known.is_some_and(|tags| tags.split(',').any(|tag| tag.trim() == etag)) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, document.content_type.clone());
+        match respond::compress(headers, asked, document.body.to_vec()) {
+            Ok(body) => *response.body_mut() = body,
+            Err(status) => return respond::status::response(&status, asked),
+        }
+    }
+    let headers = response.headers_mut();
+    headers.insert(VARY, HeaderValue::from_static("Accept"));
+    if let Ok(etag) = HeaderValue::try_from(etag) {
+        headers.insert(ETAG, etag);
+    }
+    response
+}
+
+fn json_response(value: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(line(value)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Upstream's answer for paths that nobody serves.
+fn not_found() -> Response<Body> {
+    let mut response = Response::new(Body::from("404 page not found\n"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+fn line(value: &Value) -> Vec<u8> {
+    format!("{value}\n").into_bytes()
+}

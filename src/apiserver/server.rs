@@ -1,0 +1,168 @@
+//! The API server as one value: its table, store, caches and limits, and the tower service that callers speak to.
+
+use std::sync::Arc;
+
+use api::scheme::Scheme;
+use api::status::Status;
+use axum::body::Body;
+use base::shutdown::Shutdown;
+use base::task::Task;
+use http::{Request, Response};
+use rand::RngExt as _;
+use store::Store;
+
+use crate::authentication::User;
+use crate::cache::feed::{Caches, StartError};
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::objects::Objects;
+use crate::options::Query;
+use crate::pins::Pins;
+use crate::request_info::{RequestInfo, ResourceRequest};
+use crate::respond::status;
+use crate::services::Services;
+use crate::{authorization, nodes, paths, services, verbs};
+
+/// What the API server is told once, at its start.
+#[derive(Debug)]
+pub struct Options {
+    /// Where ClusterIPs and node ports come from.
+    pub services: services::Ranges,
+    /// `minke`'s own version, which is part of `gitVersion`.
+    pub version: String,
+}
+
+/// A running API server; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ApiServer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    scheme: &'static Scheme,
+    objects: Objects,
+    pins: Pins,
+    nodes: nodes::Nodes,
+    services: Services,
+    health: Health,
+    metrics: Metrics,
+    paths: paths::Paths,
+    shutdown: Shutdown,
+    _feed: Task<()>,
+}
+
+impl ApiServer {
+    /// Starts over `store`: fills the watch caches from it and keeps them fed until `shutdown`.
+    ///
+    /// # Errors
+    /// When the store holds what cannot be read, or is closed meanwhile.
+    pub async fn start(store: Store, options: Options, shutdown: Shutdown) -> Result<Self, StartError> {
+        let scheme = Scheme::builtin();
+        let (caches, feed) = Caches::start(scheme, &store, shutdown.clone()).await?;
+        let shared = Shared {
+            services: Services::new(&options.services),
+            options,
+            health: Health::default(),
+            metrics: Metrics::default(),
+            scheme,
+            objects: Objects::new(store, caches),
+            pins: Pins::default(),
+            nodes: nodes::Nodes::default(),
+            paths: paths::Paths::new(scheme),
+            shutdown,
+            _feed: feed,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Answers one request. Who asks stands in the request's extensions as a [`User`]; without one it is nobody.
+    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        let user = request.extensions().get::<User>().cloned().unwrap_or_else(User::anonymous);
+        let headers = request.headers().clone();
+        let uri = request.uri();
+        let info = RequestInfo::parse(request.method(), uri.path(), uri.query().unwrap_or_default());
+        let answered = match info {
+            RequestInfo::Resource(resource) => verbs::serve(self.clone(), user, resource, request).await,
+            RequestInfo::Path { path, verb } => paths::serve(self, &user, &path, &verb, request).await,
+        };
+        answered.unwrap_or_else(|status| status::response(&status, &headers))
+    }
+
+    /// The service that a `kube::Client` of this process speaks to, as `user`.
+    pub fn service_as(
+        &self,
+        user: User,
+    ) -> impl tower::Service<
+        Request<Body>,
+        Response = Response<Body>,
+        Error = std::convert::Infallible,
+        Future = impl Future<Output = Result<Response<Body>, std::convert::Infallible>> + Send,
+    > + Clone
+    + Send
+    + Sync
+    + 'static {
+        let server = self.clone();
+        tower::service_fn(move |mut request: Request<Body>| {
+            let server = server.clone();
+            request.extensions_mut().insert(user.clone());
+            async move { Ok(server.handle(request).await) }
+        })
+    }
+
+    /// Refuses what the caller has no right to.
+    pub(crate) fn authorize(&self, user: &User, request: &ResourceRequest, query: &Query) -> Result<(), Status> {
+        authorization::check_resource(self, user, request, query)
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.shared.options
+    }
+
+    pub(crate) fn scheme(&self) -> &'static Scheme {
+        self.shared.scheme
+    }
+
+    pub(crate) fn objects(&self) -> &Objects {
+        &self.shared.objects
+    }
+
+    pub(crate) fn pins(&self) -> &Pins {
+        &self.shared.pins
+    }
+
+    pub(crate) fn nodes(&self) -> &nodes::Nodes {
+        &self.shared.nodes
+    }
+
+    pub(crate) fn services(&self) -> &Services {
+        &self.shared.services
+    }
+
+    pub(crate) fn health(&self) -> &Health {
+        &self.shared.health
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    pub(crate) fn paths(&self) -> &paths::Paths {
+        &self.shared.paths
+    }
+
+    pub(crate) fn shutdown(&self) -> &Shutdown {
+        &self.shared.shutdown
+    }
+
+    /// Random bytes for names.
+    pub(crate) fn random_bytes(&self) -> [u8; 5] {
+        rand::rng().random()
+    }
+
+    /// A random number from 0 to 1, to spread what would else happen at once.
+    pub(crate) fn random_fraction(&self) -> f64 {
+        rand::rng().random()
+    }
+}

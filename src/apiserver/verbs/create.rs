@@ -1,0 +1,83 @@
+//! POST of an object: decoded, defaulted, admitted, checked, stored.
+
+use api::status::Status;
+use api::{meta, names};
+use base::clock;
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::Value;
+
+use super::{Call, decode};
+use crate::admission;
+use crate::conversion;
+use crate::options::WriteOptions;
+use crate::respond::Answer;
+
+/// How often another name is tried when a generated one is taken, as upstream.
+const NAME_TRIES_MAX: usize = 8;
+
+/// Creates the object in the body.
+pub(crate) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
+    let options = WriteOptions::read(&call.query, "CreateOptions")?;
+    let object = decode::object(call, &decode::Expected::of(&call.resource), &body, options.field_validation)?;
+    let value = create(call, object, &options).await?;
+    Ok(Answer::Object { value, code: StatusCode::CREATED })
+}
+
+/// Creates a decoded object, generating its name if it asks for that.
+pub(crate) async fn create(call: &Call, mut object: Value, options: &WriteOptions) -> Result<Value, Status> {
+    check_namespace(call, &mut object)?;
+    let resource = &call.resource;
+    let is_generated = meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty();
+    for attempt in 1.. {
+        let mut object = object.clone();
+        if is_generated {
+            let suffix = names::generated_suffix(call.server.random_bytes());
+            let name = names::generated_name(meta::generate_name(&object), &suffix);
+            meta::set_name(&mut object, &name);
+        }
+        prepare(call, &mut object, options)?;
+        let name = meta::name(&object).to_owned();
+        let stored = conversion::to_storage(resource, object);
+        let created = call.objects().create(resource, call.namespace(), &name, stored, options.keep).await;
+        match created {
+            Ok(value) => return Ok(conversion::from_storage(resource, value)),
+            Err(status) if is_generated && status.is_already_exists() && attempt < NAME_TRIES_MAX => {}
+            Err(status) => return Err(status),
+        }
+    }
+    Err(Status::internal("no free name was found"))
+}
+
+/// Everything between decoding and storing.
+fn prepare(call: &Call, object: &mut Value, options: &WriteOptions) -> Result<(), Status> {
+    let resource = &call.resource;
+    let strategy = &resource.strategy;
+    meta::fill_create(object, &uuid::Uuid::new_v4().to_string(), clock::now_seconds());
+    (strategy.defaults)(object);
+    (strategy.prepare_create)(object);
+    admission::admit_create(call, object, options.keep)?;
+    let mut errors = meta::validate_create(object, resource);
+    errors.extend((strategy.validate)(object));
+    if !errors.is_empty() {
+        return Err(Status::invalid(&resource.group, &resource.kind, meta::name(object), errors));
+    }
+    (strategy.warnings)(object).into_iter().for_each(|warning| call.warn(warning));
+    Ok(())
+}
+
+/// The namespace of the object is that of the request.
+fn check_namespace(call: &Call, object: &mut Value) -> Result<(), Status> {
+    let wanted = call.namespace();
+    let said = meta::namespace(object).unwrap_or_default();
+    match wanted {
+        Some(wanted) if said.is_empty() => meta::set_namespace(object, wanted),
+        Some(wanted) if said == wanted => {}
+        None if said.is_empty() => {}
+        Some(_) | None => {
+            let text = "the namespace of the provided object does not match the namespace sent on the request";
+            return Err(Status::bad_request(text));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! The verbs: what happens to a request once it is known who asks for what.
+//!
+//! [`serve`] is the one way in: it authorizes, finds the resource's row, and hands a [`Call`] to the verb. Each verb
+//! answers with an [`Answer`] or a [`Status`]; [`crate::respond`] turns both into bytes. No verb knows a kind: what
+//! differs between kinds is in the row's strategy, and what differs for a subresource in [`subresources`].
+
+pub(crate) mod create;
+pub(crate) mod decode;
+pub(crate) mod delete;
+pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod patch;
+pub(crate) mod subresources;
+pub(crate) mod update;
+pub(crate) mod watch;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use api::scheme::{Resource, Scope};
+use api::status::Status;
+use axum::body::Body;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+
+use crate::authentication::User;
+use crate::negotiate::{self, Accepted};
+use crate::objects::Objects;
+use crate::options::Query;
+use crate::request_info::{ResourceRequest, Verb};
+use crate::respond::{self, Answer};
+use crate::server::ApiServer;
+
+/// The largest body of a write, as upstream's: 3 MiB.
+pub(crate) const BODY_BYTES_MAX: usize = 3 << 20;
+
+/// One request for a resource, with everything a verb may ask.
+pub(crate) struct Call {
+    pub server: ApiServer,
+    pub user: User,
+    pub resource: Arc<Resource>,
+    pub request: ResourceRequest,
+    pub query: Query,
+    pub accepted: Accepted,
+    pub parts: Parts,
+    /// Texts for `Warning:` headers, in order.
+    warnings: Mutex<Vec<String>>,
+}
+
+impl Call {
+    /// The namespace of the request, for a resource that has namespaces.
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        match self.resource.scope {
+            Scope::Namespaced => self.request.namespace.as_deref(),
+            Scope::Cluster => None,
+        }
+    }
+
+    /// The name in the path.
+    pub(crate) fn name(&self) -> Result<&str, Status> {
+        self.request.name.as_deref().ok_or_else(Status::method_not_supported)
+    }
+
+    pub(crate) fn objects(&self) -> &Objects {
+        self.server.objects()
+    }
+
+    /// Adds a `Warning:` header to the answer.
+    pub(crate) fn warn(&self, text: impl Into<String>) {
+        let text = text.into();
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if !warnings.contains(&text) {
+            warnings.push(text);
+        }
+    }
+
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Serves a request for a resource: the answer, or the `Status` that says why not.
+pub(crate) async fn serve(
+    server: ApiServer,
+    user: User,
+    request: ResourceRequest,
+    http: Request<Body>,
+) -> Result<Response<Body>, Status> {
+    let (parts, body) = http.into_parts();
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    server.authorize(&user, &request, &query)?;
+    let scheme = server.scheme();
+    let Some(resource) = scheme.resource(&request.group, &request.version, &request.resource).cloned() else {
+        return Err(Status::no_such_resource());
+    };
+    let is_misplaced =
+        resource.scope == Scope::Cluster && request.namespace.is_some() && request.resource != "namespaces";
+    if is_misplaced || !request.rest.is_empty() {
+        return Err(Status::no_such_resource());
+    }
+    let pretty = query.flag("pretty").unwrap_or(false);
+    let accepted = negotiate::accepted(&parts.headers, pretty);
+    let accepted = accepted.map_err(|_| Status::not_acceptable(negotiate::AVAILABLE))?;
+    let call = Call { server, user, resource, request, query, accepted, parts, warnings: Mutex::default() };
+
+    if call.request.subresource.is_some() {
+        return subresources::serve(call, body).await;
+    }
+    if !call.resource.verbs.iter().any(|verb| verb.as_str() == call.request.verb.as_str()) {
+        return Err(Status::method_not_supported());
+    }
+    let answer = match (call.request.verb, call.request.name.is_some()) {
+        (Verb::Get, _) => get::serve(&call).await?,
+        (Verb::List, _) => return list::serve(&call).await,
+        (Verb::Watch, _) => return watch::serve(call),
+        (Verb::Create, false) => create::serve(&call, read_body(body).await?).await?,
+        (Verb::Update, true) => update::serve(&call, read_body(body).await?).await?,
+        (Verb::Patch, true) => patch::serve(&call, read_body(body).await?).await?,
+        (Verb::Delete, _) => delete::serve(&call, read_body(body).await?).await?,
+        (Verb::DeleteCollection, _) => delete::serve_collection(&call, read_body(body).await?).await?,
+        (Verb::Create, true) | (Verb::Update | Verb::Patch, false) => return Err(Status::method_not_supported()),
+    };
+    respond::answer(&call, answer)
+}
+
+/// Reads a whole body within [`BODY_BYTES_MAX`].
+pub(crate) async fn read_body(body: Body) -> Result<Bytes, Status> {
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Status::request_entity_too_large(BODY_BYTES_MAX)),
+        Err(error) => Err(Status::bad_request(format!("the body could not be read: {error}"))),
+    }
+}
+
+/// The answer with an object, under the status code of its verb.
+pub(crate) fn object(value: serde_json::Value) -> Answer {
+    Answer::Object { value, code: http::StatusCode::OK }
+}

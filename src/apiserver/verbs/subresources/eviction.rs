@@ -1,0 +1,30 @@
+//! `pods/eviction`: a deletion that asks first. Budgets for disruptions come with their kind; until then every
+//! eviction is allowed, as upstream allows it where no budget selects the pod.
+
+use api::meta;
+use api::schema::Schemas;
+use api::status::Status;
+use bytes::Bytes;
+
+use super::super::{Call, decode, delete};
+use crate::options::{DeleteOptions, WriteOptions};
+use crate::respond::Answer;
+
+/// Evicts the pod that the path names.
+pub(super) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
+    let options = WriteOptions::read(&call.query, "CreateOptions")?;
+    let schema = Schemas::builtin().named("io.k8s.api.policy.v1.Eviction");
+    let schema = schema.ok_or_else(|| Status::internal("the schema has no Eviction"))?;
+    let expected = decode::Expected { group: "policy", version: "v1", kind: "Eviction", schema };
+    let eviction = decode::object(call, &expected, &body, options.field_validation)?;
+    if meta::name(&eviction) != call.name()? {
+        let (said, name) = (meta::name(&eviction), call.name()?);
+        return Err(Status::bad_request(format!("name in URL does not match name in Eviction object: {said} {name}")));
+    }
+    let mut delete_options = DeleteOptions::read(&call.query, eviction.get("deleteOptions"))?;
+    if options.keep == crate::options::Keep::DryRun {
+        delete_options.keep = options.keep;
+    }
+    delete::evict(call, &delete_options).await?;
+    Ok(Answer::created())
+}

@@ -1,0 +1,159 @@
+//! PUT of an object: the whole of it is replaced, if it is still the one that the client read.
+
+use api::meta;
+use api::scheme::Resource;
+use api::status::Status;
+use base::clock;
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::Value;
+
+use super::{Call, create, decode};
+use crate::admission;
+use crate::cache::Object;
+use crate::conversion;
+use crate::objects::{Change, Changed};
+use crate::options::WriteOptions;
+use crate::respond::Answer;
+
+/// Which part of an object a write is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Part {
+    /// All but the status.
+    Main,
+    /// The status alone.
+    Status,
+    /// A namespace's `spec.finalizers` alone.
+    Finalizers,
+}
+
+/// Replaces the object by the one in the body.
+pub(crate) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
+    let options = WriteOptions::read(&call.query, "UpdateOptions")?;
+    let mut new = decode::object(call, &decode::Expected::of(&call.resource), &body, options.field_validation)?;
+    check_identity(call, &mut new)?;
+    match replace(call, &new, Part::Main, &options).await {
+        Err(status) if status.is_not_found() && call.resource.strategy.allows_create_on_update => {
+            if meta::uid(&new).is_some_and(|uid| !uid.is_empty()) {
+                return Err(status);
+            }
+            let value = create::create(call, new, &options).await?;
+            Ok(Answer::Object { value, code: StatusCode::CREATED })
+        }
+        replaced => Ok(super::object(replaced?)),
+    }
+}
+
+/// Replaces one part of the object that the path names.
+pub(crate) async fn replace(call: &Call, new: &Value, part: Part, options: &WriteOptions) -> Result<Value, Status> {
+    let resource = &call.resource;
+    let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, |current, old| {
+        check_version(call, current, &old, new)?;
+        transition(call, part, conversion::from_storage(resource, old), new.clone())
+    });
+    Ok(conversion::from_storage(resource, changed.await?.into_value()))
+}
+
+/// The object that replaces `old` when a client sends `new`: metadata that clients do not own is carried over, the
+/// strategy keeps what this part may not change, admission may add, and everything is checked.
+pub(crate) fn transition(call: &Call, part: Part, old: Value, mut new: Value) -> Result<Change, Status> {
+    let resource = &call.resource;
+    let strategy = &resource.strategy;
+    meta::fill_update(&mut new, &old);
+    (strategy.defaults)(&mut new);
+    let validate = match part {
+        Part::Main => {
+            (strategy.prepare_update)(&mut new, &old);
+            strategy.validate_update
+        }
+        Part::Status => {
+            (strategy.prepare_status)(&mut new, &old);
+            strategy.validate_status
+        }
+        Part::Finalizers => {
+            new = conversion::with_finalizers_of(&new, &old);
+            |_: &Value, _: &Value| Vec::new()
+        }
+    };
+    admission::admit_update(call, part, &mut new, &old)?;
+    let mut errors = meta::validate_update(&new, &old, resource);
+    errors.extend(validate(&new, &old));
+    if !errors.is_empty() {
+        return Err(Status::invalid(&resource.group, &resource.kind, meta::name(&new), errors));
+    }
+    if part == Part::Main {
+        (strategy.warnings)(&new).into_iter().for_each(|warning| call.warn(warning));
+    }
+    Ok(settle(resource, new))
+}
+
+/// A change that leaves a deleted object without finalizers and without grace removes it.
+pub(crate) fn settle(resource: &Resource, new: Value) -> Change {
+    let is_deleted = meta::deletion_timestamp(&new).is_some();
+    let is_waiting = !meta::finalizers(&new).is_empty() || conversion::awaits_finalize(resource, &new);
+    let has_grace = meta::deletion_grace_seconds(&new).is_some_and(|seconds| seconds > 0);
+    let stored = conversion::to_storage(resource, new);
+    if is_deleted && !is_waiting && !has_grace { Change::Remove(stored) } else { Change::Put(stored) }
+}
+
+/// The name and namespace in the body are those of the path.
+pub(crate) fn check_identity(call: &Call, new: &mut Value) -> Result<(), Status> {
+    let name = call.name()?;
+    let said = meta::name(new).to_owned();
+    if said.is_empty() {
+        meta::set_name(new, name);
+    } else if said != name {
+        let text = format!("the name of the object ({said}) does not match the name on the URL ({name})");
+        return Err(Status::bad_request(text));
+    }
+    if let Some(wanted) = call.namespace() {
+        match meta::namespace(new).filter(|said| !said.is_empty()) {
+            None => meta::set_namespace(new, wanted),
+            Some(said) if said == wanted => {}
+            Some(said) => {
+                let text =
+                    format!("the namespace of the object ({said}) does not match the namespace on the URL ({wanted})");
+                return Err(Status::bad_request(text));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The object must still be the one that the client read: same uid, same version, where the client says them.
+pub(crate) fn check_version(call: &Call, current: &Object, old: &Value, new: &Value) -> Result<(), Status> {
+    let resource = &call.resource;
+    let conflict = |text: &str| Status::conflict(&resource.group, &resource.plural, current.name(), text);
+    let uid = meta::uid(new).unwrap_or_default();
+    let stored = meta::uid(old).unwrap_or_default();
+    if !uid.is_empty() && uid != stored {
+        return Err(conflict(&format!(
+            "StorageError: invalid object, Code: 4, Key: /registry/{}/{}, ResourceVersion: 0, AdditionalErrorMsg: \
+             Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}",
+            resource.plural, current.key
+        )));
+    }
+    match meta::resource_version(new).unwrap_or_default() {
+        "" | "0" if !resource.strategy.allows_unconditional_update => {
+            let errors = vec![api::validation::field::Error::invalid(
+                "metadata.resourceVersion",
+                0,
+                "must be specified for an update",
+            )];
+            Err(Status::invalid(&resource.group, &resource.kind, current.name(), errors))
+        }
+        "" | "0" => Ok(()),
+        version if version == current.revision.0.to_string() => Ok(()),
+        _ => Err(Status::modified(&resource.group, &resource.plural, current.name())),
+    }
+}
+
+/// The instant that a write stamps into objects.
+pub(crate) fn stamp() -> jiff::Timestamp {
+    clock::now_seconds()
+}
+
+/// A change that was made, as the verb's answer.
+pub(crate) fn changed(call: &Call, changed: Changed) -> Answer {
+    super::object(conversion::from_storage(&call.resource, changed.into_value()))
+}
