@@ -3,33 +3,25 @@
 //! Builtin rows are in [`builtin`]. A row owns its names, so that CustomResourceDefinitions can add rows at run time.
 
 mod builtin;
+mod strategy;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use jiff::Timestamp;
-use serde_json::Value;
-
-use crate::names::NameRule;
-use crate::printers::Column;
 use crate::schema;
 use crate::selectors;
-use crate::validation::field::ErrorList;
+
+pub use strategy::Strategy;
 
 /// A word of the API: borrowed in builtin rows, owned in those made at run time.
 pub type Name = Cow<'static, str>;
 
-/// All resources that are served.
+/// All resources that are served, in the order in which discovery shows them: groups as upstream, resources by name.
+///
+/// There are some dozens, or hundreds with custom ones; a walk along them costs less than the keys of a map would.
 #[derive(Clone, Debug, Default)]
 pub struct Scheme {
-    /// In the order in which discovery shows them: groups as upstream, resources by name.
     rows: Vec<Arc<Resource>>,
-    /// Positions in `rows` by group, version and plural.
-    by_plural: HashMap<[Name; 3], usize>,
-    /// Positions in `rows` by group, version and kind.
-    by_kind: HashMap<[Name; 3], usize>,
 }
 
 /// One resource.
@@ -126,78 +118,6 @@ pub enum Verb {
     Watch,
 }
 
-/// What differs between kinds: plain functions of values, and rules.
-///
-/// Objects handed in are decoded and have `apiVersion` and `kind`. Functions that make an object ready run before
-/// validation; `prepare_*` follow upstream's `PrepareForCreate` and `PrepareForUpdate`.
-#[derive(Clone, Copy)]
-pub struct Strategy {
-    /// Sets what nobody set.
-    pub defaults: fn(&mut Value),
-    /// Makes a new object ready: drops `status` where it is a subresource, sets `generation` where the kind has one.
-    pub prepare_create: fn(&mut Value),
-    /// Makes an update ready (new, old): keeps `status`, raises `generation` when the spec changed.
-    pub prepare_update: fn(&mut Value, &Value),
-    /// Makes a status update ready (new, old): keeps everything else.
-    pub prepare_status: fn(&mut Value, &Value),
-    /// What is wrong with a new object, besides its metadata.
-    pub validate: fn(&Value) -> ErrorList,
-    /// What is wrong with an update (new, old), besides metadata.
-    pub validate_update: fn(&Value, &Value) -> ErrorList,
-    /// What is wrong with a status update (new, old), besides metadata.
-    pub validate_status: fn(&Value, &Value) -> ErrorList,
-    /// What the writer should know although it is allowed.
-    pub warnings: fn(&Value) -> Vec<String>,
-    /// What names its objects may have.
-    pub name: NameRule,
-    /// The columns of a Table.
-    pub columns: &'static [Column],
-    /// The cells of an object under `columns`, at this time.
-    pub cells: fn(&Value, Timestamp) -> Vec<Value>,
-    /// The selectable fields that the kind offers besides `metadata.name` (and, for namespaced kinds,
-    /// `metadata.namespace`).
-    pub field_names: &'static [&'static str],
-    /// The values of `field_names`; empty text for what is unset.
-    pub fields: fn(&Value) -> Vec<(&'static str, String)>,
-    /// How long its end may take when the deletion does not say; `None` where objects end at once.
-    pub default_grace_seconds: fn(&Value) -> Option<i64>,
-    /// Whether `metadata.generation` counts changes of the spec.
-    pub has_generation: bool,
-    /// Whether PUT makes an object that is not there.
-    pub allows_create_on_update: bool,
-    /// Whether PUT without a `resourceVersion` replaces whatever is there.
-    pub allows_unconditional_update: bool,
-}
-
-impl Strategy {
-    /// Does nothing and allows what most kinds allow.
-    pub const DEFAULT: Self = Self {
-        defaults: |_| {},
-        prepare_create: |_| {},
-        prepare_update: |_, _| {},
-        prepare_status: |_, _| {},
-        validate: |_| ErrorList::new(),
-        validate_update: |_, _| ErrorList::new(),
-        validate_status: |_, _| ErrorList::new(),
-        warnings: |_| Vec::new(),
-        name: NameRule::Subdomain,
-        columns: &[],
-        cells: |_, _| Vec::new(),
-        field_names: &[],
-        fields: |_| Vec::new(),
-        default_grace_seconds: |_| None,
-        has_generation: false,
-        allows_create_on_update: false,
-        allows_unconditional_update: true,
-    };
-}
-
-impl fmt::Debug for Strategy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Strategy").field("name", &self.name).field("fields", &self.field_names).finish_non_exhaustive()
-    }
-}
-
 impl Scheme {
     /// The builtin resources.
     #[must_use]
@@ -218,35 +138,25 @@ impl Scheme {
 
     /// Adds a row, or replaces the one of the same group, version and plural.
     pub fn add(&mut self, row: Resource) {
-        let by_plural = [row.group.clone(), row.version.clone(), row.plural.clone()];
-        let by_kind = [row.group.clone(), row.version.clone(), row.kind.clone()];
-        let row = Arc::new(row);
-        let position = match self.by_plural.get(&by_plural).copied() {
-            Some(position) => {
-                if let Some(old) = self.rows.get_mut(position) {
-                    *old = row;
-                }
-                position
-            }
-            None => {
-                self.rows.push(row);
-                self.rows.len() - 1
-            }
+        let is_same = |old: &&mut Arc<Resource>| {
+            (&old.group, &old.version, &old.plural) == (&row.group, &row.version, &row.plural)
         };
-        self.by_plural.insert(by_plural, position);
-        self.by_kind.insert(by_kind, position);
+        match self.rows.iter_mut().find(is_same) {
+            Some(old) => *old = Arc::new(row),
+            None => self.rows.push(Arc::new(row)),
+        }
     }
 
     /// The row of a resource.
     #[must_use]
     pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
-        self.rows.get(*self.by_plural.get(&key(group, version, plural))?)
+        self.rows.iter().find(|row| row.plural == plural && row.group == group && row.version == version)
     }
 
     /// The row of a kind.
     #[must_use]
     pub fn by_kind(&self, group: &str, version: &str, kind: &str) -> Option<&Arc<Resource>> {
-        self.rows.get(*self.by_kind.get(&key(group, version, kind))?)
+        self.rows.iter().find(|row| row.kind == kind && row.group == group && row.version == version)
     }
 
     /// All rows, in the order of discovery.
@@ -267,10 +177,6 @@ impl Scheme {
         }
         groups
     }
-}
-
-fn key(group: &str, version: &str, word: &str) -> [Name; 3] {
-    [group, version, word].map(|part| Cow::Owned(part.to_owned()))
 }
 
 impl Resource {

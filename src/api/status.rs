@@ -2,11 +2,16 @@
 //!
 //! A constructor an error of upstream's `apierrors`; whoever raises one says only what it is about.
 
+mod details;
+
 use std::fmt;
 
 use serde_json::{Map, Value, json};
 
 use crate::validation::field::{self, ErrorList};
+use details::insert_text;
+
+pub use details::{Cause, Details};
 
 /// The answer to a request that has no object to show. A success has a code below 400.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,34 +26,6 @@ pub struct Status {
     pub details: Option<Details>,
     /// A token with which an expired list can go on, see [`Status::expired_continue`].
     pub continue_token: Option<String>,
-}
-
-/// What a [`Status`] is about. Empty parts are not printed.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Details {
-    /// The object's name.
-    pub name: String,
-    /// The API group.
-    pub group: String,
-    /// The plural of the resource, or the kind where the object itself is invalid.
-    pub kind: String,
-    /// The object's uid.
-    pub uid: String,
-    /// What was wrong in particular.
-    pub causes: Vec<Cause>,
-    /// When to try again; 0 for not at all.
-    pub retry_after_seconds: u32,
-}
-
-/// One of several things that were wrong.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Cause {
-    /// A word for machines.
-    pub reason: String,
-    /// A sentence for people.
-    pub message: String,
-    /// The field, if it is about one.
-    pub field: String,
 }
 
 /// What an expired `continue` token is answered with, as upstream.
@@ -190,11 +167,16 @@ impl Status {
         Self { continue_token: Some(token.to_owned()), ..Self::expired(CONTINUE_EXPIRED) }
     }
 
-    /// 413; the limit is in bytes.
+    /// 413 for a body; the limit is in bytes.
     #[must_use]
     pub fn request_entity_too_large(limit_bytes: usize) -> Self {
-        let message = format!("Request entity too large: limit is {limit_bytes}");
-        Self::plain(413, "RequestEntityTooLarge", message)
+        Self::entity_too_large(format!("limit is {limit_bytes}"))
+    }
+
+    /// 413 with a reason in words.
+    #[must_use]
+    pub fn entity_too_large(why: impl Into<String>) -> Self {
+        Self::plain(413, "RequestEntityTooLarge", format!("Request entity too large: {}", why.into()))
     }
 
     /// 415 for a body of a type that is not read; `accepted` lists those that are.
@@ -338,42 +320,6 @@ impl fmt::Display for Status {
 }
 
 impl std::error::Error for Status {}
-
-impl Details {
-    fn of(group: &str, kind: &str, name: &str) -> Self {
-        Self { name: name.to_owned(), group: group.to_owned(), kind: kind.to_owned(), ..Self::default() }
-    }
-
-    fn to_value(&self) -> Value {
-        let mut value = Map::new();
-        for (key, text) in [("name", &self.name), ("group", &self.group), ("kind", &self.kind), ("uid", &self.uid)] {
-            insert_text(&mut value, key, text);
-        }
-        if !self.causes.is_empty() {
-            value.insert("causes".into(), self.causes.iter().map(Cause::to_value).collect());
-        }
-        if self.retry_after_seconds > 0 {
-            value.insert("retryAfterSeconds".into(), self.retry_after_seconds.into());
-        }
-        Value::Object(value)
-    }
-}
-
-impl Cause {
-    fn to_value(&self) -> Value {
-        let mut value = Map::new();
-        for (key, text) in [("reason", &self.reason), ("message", &self.message), ("field", &self.field)] {
-            insert_text(&mut value, key, text);
-        }
-        Value::Object(value)
-    }
-}
-
-fn insert_text(map: &mut Map<String, Value>, key: &str, text: &str) {
-    if !text.is_empty() {
-        map.insert(key.to_owned(), text.into());
-    }
-}
 
 /// `deployments.apps`, or the word alone in the core group.
 fn qualified(word: &str, group: &str) -> String {

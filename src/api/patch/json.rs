@@ -1,13 +1,17 @@
 //! The JSON patch of RFC 6902.
 
-use json_patch::Patch;
+use json_patch::{Patch, PatchOperation};
 use serde_json::Value;
 
 use super::PatchError;
-use crate::decode::go_kind;
+use crate::decode::{DEPTH_MAX, go_kind};
 
 /// Operations of one patch, as upstream.
 pub const OPERATIONS_MAX: usize = 10_000;
+
+/// What the `copy` operations of one patch may add, in bytes of JSON, as upstream: else a few lines that copy an object
+/// into itself would fill the memory.
+pub const COPIED_BYTES_MAX: usize = 3 << 20;
 
 /// Applies a JSON patch: all of it, or nothing.
 ///
@@ -24,11 +28,38 @@ pub fn json_patch(document: &Value, patch: &Value) -> Result<Value, PatchError> 
     if operations.len() > OPERATIONS_MAX {
         return Err(PatchError::TooLarge { found: operations.len(), max: OPERATIONS_MAX });
     }
-    let patch: Patch = serde_json::from_value(Value::Array(operations.clone()))
+    let Patch(operations) = serde_json::from_value(patch.clone())
         .map_err(|error| PatchError::Malformed(format!("error decoding patch: {error}")))?;
+
     let mut patched = document.clone();
-    json_patch::patch(&mut patched, &patch).map_err(|error| PatchError::Unfit(error.to_string()))?;
+    let mut copied_bytes = 0;
+    for operation in &operations {
+        if let PatchOperation::Copy(copy) = operation {
+            let source = patched.pointer(copy.from.as_str());
+            copied_bytes += source.map_or(0, |source| source.to_string().len());
+            if copied_bytes > COPIED_BYTES_MAX {
+                return Err(PatchError::Unfit(format!(
+                    "Unable to complete the copy, the accumulated size increase of copy is {copied_bytes}, exceeding the limit {COPIED_BYTES_MAX}"
+                )));
+            }
+        }
+        json_patch::patch(&mut patched, std::slice::from_ref(operation))
+            .map_err(|error| PatchError::Unfit(error.to_string()))?;
+    }
+    if is_deeper(&patched, DEPTH_MAX) {
+        return Err(PatchError::Unfit("exceeded max depth".to_owned()));
+    }
     Ok(patched)
+}
+
+/// Whether values lie in one another more than `depth` times.
+fn is_deeper(value: &Value, depth: usize) -> bool {
+    let Some(below) = depth.checked_sub(1) else { return value.is_array() || value.is_object() };
+    match value {
+        Value::Array(items) => items.iter().any(|item| is_deeper(item, below)),
+        Value::Object(fields) => fields.values().any(|value| is_deeper(value, below)),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -69,5 +100,16 @@ mod tests {
             many.into(),
             Err(|e| e.to_string() == "The allowed maximum operations in a JSON patch is 10000, got 10001"),
         );
+    }
+
+    #[test]
+    fn a_patch_that_multiplies_the_object_is_refused() {
+        let twice: Vec<Value> =
+            (0..40).map(|n| json!({"op": "copy", "from": "/data", "path": format!("/data/{n}")})).collect();
+        let refused = json_patch(&json!({"data": {"a": "1"}}), &twice.into()).unwrap_err();
+        assert!(refused.to_string().starts_with("Unable to complete the copy"), "{refused}");
+
+        let deeper: Vec<Value> = (1..300).map(|n| json!({"op": "add", "path": "/a".repeat(n), "value": {}})).collect();
+        assert_eq!(json_patch(&json!({}), &deeper.into()).unwrap_err().to_string(), "exceeded max depth");
     }
 }

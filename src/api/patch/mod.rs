@@ -6,9 +6,11 @@ mod json;
 mod merge;
 mod strategic;
 
-pub use json::{OPERATIONS_MAX, json_patch};
+pub use json::{COPIED_BYTES_MAX, OPERATIONS_MAX, json_patch};
 pub use merge::merge_patch;
 pub use strategic::strategic;
+
+use crate::status::Status;
 
 /// Why a patch cannot be applied; the texts are upstream's.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -27,4 +29,15 @@ pub enum PatchError {
     /// It does not fit the object (a failed test, a path that is not there): 422.
     #[error("{0}")]
     Unfit(String),
+}
+
+impl From<PatchError> for Status {
+    fn from(error: PatchError) -> Self {
+        match error {
+            PatchError::Malformed(text) => Self::bad_request(text),
+            PatchError::TooLarge { .. } => Self::entity_too_large(error.to_string()),
+            // Upstream says no more than this to whoever sent it.
+            PatchError::Unfit(_) => Self::unfit_patch(),
+        }
+    }
 }

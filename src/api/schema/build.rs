@@ -139,7 +139,7 @@ mod tests {
         assert_eq!((merge.merges, merge.key.as_deref()), (true, Some("name")));
         assert_eq!(merge.list, ListType::Map(vec!["name".into()]));
 
-        assert_eq!(field("io.k8s.api.core.v1.PodSpec", "volumes").2.retains_keys, true);
+        assert!(field("io.k8s.api.core.v1.PodSpec", "volumes").2.retains_keys);
         assert_eq!(field("io.k8s.api.core.v1.Secret", "data").0, Type::Map(Box::new(Type::Bytes)));
         assert_eq!(field("io.k8s.api.core.v1.ContainerPort", "containerPort").0, Type::Int32);
         assert_eq!(field("io.k8s.api.core.v1.ServicePort", "targetPort").0, Type::IntOrString);

@@ -8,9 +8,6 @@ use serde_json::{Map, Value};
 /// What a field is in upstream's Go sources.
 #[derive(Clone, Debug)]
 pub(crate) struct GoField {
-    /// Its number in protobuf.
-    #[expect(dead_code, reason = "the protobuf form of objects is built on it")]
-    pub number: u32,
     /// Its name in JSON; `inline` for an embedded struct.
     pub json: &'static str,
     /// Its type as Go's messages print it, without the pointer: `[]v1.Container`.
@@ -56,9 +53,11 @@ fn read_go() -> HashMap<String, Vec<GoField>> {
         let [package, message, number, json, type_name, _wire, _label, omits_empty, pointer] = row.as_slice() else {
             continue;
         };
-        let Ok(number @ 1..) = number.parse() else { continue };
+        // A message without fields has one row, of number 0.
+        if *number == "0" {
+            continue;
+        }
         fields.entry(definition_name(package, message)).or_default().push(GoField {
-            number,
             json,
             type_name: printed_type(type_name, package),
             omits_empty: !omits_empty.is_empty(),

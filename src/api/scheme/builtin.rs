@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::Verb::{Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch};
 use super::{GroupVersionKind, Name, Resource, Scope, Storage, Strategy, Subresource, Verb};
 use crate::schema::Schemas;
+use crate::strategies;
 
 /// What can be done to most resources, in the order of discovery.
 const ALL: &[Verb] = &[Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch];
@@ -26,7 +27,7 @@ struct Row {
     subresources: &'static [Part],
     /// The group in which it is stored, if not its own.
     stored_in: Option<&'static str>,
-    strategy: Strategy,
+    strategy: fn() -> Strategy,
 }
 
 /// A subresource as it is written down.
@@ -49,16 +50,16 @@ const CORE: Row = Row {
     verbs: ALL,
     subresources: &[],
     stored_in: None,
-    strategy: Strategy::DEFAULT,
+    strategy: || Strategy::DEFAULT,
 };
 
 const STATUS: &[Part] = &[Part::Own("status", PART)];
 
 /// The rows in the order of discovery: groups as upstream ranks them, resources by name.
 const ROWS: &[Row] = &[
-    Row { kind: "ConfigMap", plural: "configmaps", short_names: &["cm"], ..CORE },
-    Row { kind: "Endpoints", plural: "endpoints", short_names: &["ep"], ..CORE },
-    Row { kind: "Event", plural: "events", short_names: &["ev"], ..CORE },
+    Row { kind: "ConfigMap", plural: "configmaps", short_names: &["cm"], strategy: strategies::config_map, ..CORE },
+    Row { kind: "Endpoints", plural: "endpoints", short_names: &["ep"], strategy: strategies::endpoints, ..CORE },
+    Row { kind: "Event", plural: "events", short_names: &["ev"], strategy: strategies::event, ..CORE },
     Row {
         kind: "Namespace",
         plural: "namespaces",
@@ -66,9 +67,18 @@ const ROWS: &[Row] = &[
         scope: Scope::Cluster,
         verbs: ONE_BY_ONE,
         subresources: &[Part::Own("finalize", &[Update]), Part::Own("status", PART)],
+        strategy: strategies::namespace,
         ..CORE
     },
-    Row { kind: "Node", plural: "nodes", short_names: &["no"], scope: Scope::Cluster, subresources: STATUS, ..CORE },
+    Row {
+        kind: "Node",
+        plural: "nodes",
+        short_names: &["no"],
+        scope: Scope::Cluster,
+        subresources: STATUS,
+        strategy: strategies::node,
+        ..CORE
+    },
     Row {
         kind: "Pod",
         plural: "pods",
@@ -81,20 +91,36 @@ const ROWS: &[Row] = &[
             Part::Own("log", &[Get]),
             Part::Own("status", PART),
         ],
+        strategy: strategies::pod,
         ..CORE
     },
-    Row { kind: "PodTemplate", plural: "podtemplates", ..CORE },
-    Row { kind: "Secret", plural: "secrets", ..CORE },
-    Row { kind: "ServiceAccount", plural: "serviceaccounts", short_names: &["sa"], ..CORE },
+    Row { kind: "PodTemplate", plural: "podtemplates", strategy: strategies::pod_template, ..CORE },
+    Row { kind: "Secret", plural: "secrets", strategy: strategies::secret, ..CORE },
+    Row {
+        kind: "ServiceAccount",
+        plural: "serviceaccounts",
+        short_names: &["sa"],
+        strategy: strategies::service_account,
+        ..CORE
+    },
     Row {
         kind: "Service",
         plural: "services",
         short_names: &["svc"],
         categories: &["all"],
         subresources: STATUS,
+        strategy: strategies::service,
         ..CORE
     },
-    Row { group: "events.k8s.io", kind: "Event", plural: "events", short_names: &["ev"], stored_in: Some(""), ..CORE },
+    Row {
+        group: "events.k8s.io",
+        kind: "Event",
+        plural: "events",
+        short_names: &["ev"],
+        stored_in: Some(""),
+        strategy: strategies::events_event,
+        ..CORE
+    },
     Row {
         group: "certificates.k8s.io",
         kind: "CertificateSigningRequest",
@@ -102,6 +128,7 @@ const ROWS: &[Row] = &[
         short_names: &["csr"],
         scope: Scope::Cluster,
         subresources: &[Part::Own("approval", PART), Part::Own("status", PART)],
+        strategy: strategies::certificate_signing_request,
         ..CORE
     },
     Row {
@@ -110,10 +137,18 @@ const ROWS: &[Row] = &[
         plural: "priorityclasses",
         short_names: &["pc"],
         scope: Scope::Cluster,
+        strategy: strategies::priority_class,
         ..CORE
     },
-    Row { group: "coordination.k8s.io", kind: "Lease", plural: "leases", ..CORE },
-    Row { group: "node.k8s.io", kind: "RuntimeClass", plural: "runtimeclasses", scope: Scope::Cluster, ..CORE },
+    Row { group: "coordination.k8s.io", kind: "Lease", plural: "leases", strategy: strategies::lease, ..CORE },
+    Row {
+        group: "node.k8s.io",
+        kind: "RuntimeClass",
+        plural: "runtimeclasses",
+        scope: Scope::Cluster,
+        strategy: strategies::runtime_class,
+        ..CORE
+    },
 ];
 
 /// How many rows are written down.
@@ -148,7 +183,7 @@ impl Row {
             subresources: self.subresources.iter().map(part).collect(),
             storage: Storage { group: self.stored_in.unwrap_or(self.group).into(), plural: self.plural.into() },
             schema: Schemas::builtin().named(&own.definition_name())?,
-            strategy: self.strategy,
+            strategy: (self.strategy)(),
         })
     }
 }

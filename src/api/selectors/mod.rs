@@ -2,6 +2,7 @@
 
 mod field;
 mod label;
+mod label_parser;
 mod lexer;
 
 pub(crate) use field::unknown_field;
