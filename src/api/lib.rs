@@ -8,13 +8,14 @@
 //!
 //! Reading order: [`scheme`] (a row a resource), [`schema`] (types), [`decode`] (bytes to canonical objects),
 //! [`strategies`] with [`defaults`], [`validation`] and [`printers`] (what differs between kinds), [`patch`],
-//! [`meta`] and [`status`] (what all kinds share), [`events`] (the one kind with two forms), [`selectors`], [`quantity`], [`names`], and [`discovery`] and
-//! [`openapi`] (how the table is told to clients).
+//! [`meta`] and [`status`] (what all kinds share), [`events`] (the one kind with two forms), [`selectors`],
+//! [`quantity`], [`names`], then [`discovery`] and [`openapi`] (how the table is told to clients).
 //!
 //! # Why
 //!
-//! Values instead of typed structs: builtin kinds and custom resources go through the same code, what a client sent is
-//! kept to the byte where upstream keeps it, and a list key or a default is data instead of code.
+//! 2026-11-23: values instead of typed structs. Builtin kinds and custom resources go through the same code, what a
+//! client sent is kept where upstream keeps it, and a list key or a default is data instead of code. The price is that
+//! a misspelt field name is found by a test instead of the compiler.
 
 pub mod decode;
 pub mod defaults;

@@ -146,11 +146,6 @@ pub fn set_generation(object: &mut Value, generation: i64) {
     set_in(object, "/metadata", "generation", generation.into());
 }
 
-/// Writes a label.
-pub fn set_label(object: &mut Value, key: &str, value: &str) {
-    set_in(object, "/metadata/labels", key, value.into());
-}
-
 /// Writes an annotation.
 pub fn set_annotation(object: &mut Value, key: &str, value: &str) {
     set_in(object, "/metadata/annotations", key, value.into());

@@ -121,12 +121,6 @@ impl Quantity {
         let format = if self.is_zero() { other.format } else { self.format };
         Self { nanos: self.nanos.saturating_add(other.nanos), format }
     }
-
-    /// The first without the second.
-    #[must_use]
-    pub fn minus(self, other: Self) -> Self {
-        self.plus(Self { nanos: other.nanos.saturating_neg(), format: other.format })
-    }
 }
 
 impl FromStr for Quantity {
@@ -320,7 +314,6 @@ mod tests {
         assert_eq!((parse("1m").to_units(), parse("1m").to_millis(), parse("1u").to_millis()), (1, 1, 1));
         assert_eq!(parse("1.5").plus(parse("500m")).to_string(), "2");
         assert_eq!(parse("0").plus(parse("1Gi")).to_string(), "1Gi");
-        assert_eq!(parse("1Gi").minus(parse("1Mi")).to_string(), "1023Mi");
         assert_eq!(parse("1e25").to_units(), i64::MAX);
     }
 }

@@ -1,6 +1,6 @@
 //! THE table: a row a resource. Routes, discovery, OpenAPI, names and tests derive from it.
 //!
-//! Builtin rows are in [`builtin`]. A row owns its names, so that CustomResourceDefinitions can add rows at run time.
+//! Builtin rows are in `builtin`. A row owns its names, so that CustomResourceDefinitions can add rows at run time.
 
 mod builtin;
 mod strategy;

@@ -4,8 +4,8 @@
 //! operation (found by its `x-kubernetes-group-version-kind`) what it may ask, and types, which `kubectl explain`
 //! prints. [`v2_protobuf`] is the form of [`v2`] that older clients ask for.
 //!
-//! Reading order: [`operations`] (what can be done, in no document's form), [`types`] (the types), [`document`] (both put
-//! together), [`protobuf`].
+//! Reading order: `operations` (what can be done, in no document's form), `types` (the types), `document` (both put
+//! together), `protobuf`.
 
 mod document;
 mod operations;

@@ -1,8 +1,8 @@
 //! What objects may hold: one schema for builtin kinds and, later, custom resources.
 //!
-//! Names, types and required fields come from k8s-openapi's `schemars` output ([`generate`]); what that lacks (list
-//! types, merge keys, Go's types and what it leaves out when empty) comes from tables ([`facts`]). [`build`] joins both
-//! once. Descriptions are not kept: only OpenAPI needs them, and asks [`generate`] again.
+//! Names, types and required fields come from k8s-openapi's `schemars` output (`generate`); what that lacks (list
+//! types, merge keys, Go's types and what it leaves out when empty) comes from tables (`facts`). `build` joins both
+//! once. Descriptions are not kept: only OpenAPI needs them, and asks `generate` again.
 
 mod build;
 pub(crate) mod facts;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// What a [`Status`] is about. Empty parts are not printed.
+/// What a [`Status`](super::Status) is about. Empty parts are not printed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Details {
     /// The object's name.

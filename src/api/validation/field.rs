@@ -139,11 +139,6 @@ impl Error {
         Self::new(Kind::NotFound, path, value, "")
     }
 
-    /// The value has a type that the field cannot hold.
-    pub fn type_invalid(path: impl Into<String>, value: impl Into<Value>, detail: impl Into<String>) -> Self {
-        Self::new(Kind::TypeInvalid, path, value, detail)
-    }
-
     /// Something failed while checking.
     pub fn internal(path: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(Kind::Internal, path, "", detail)
