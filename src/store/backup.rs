@@ -6,63 +6,90 @@
 
 use std::path::{Path, PathBuf};
 
-use redb::{Database, Durability};
+use redb::Database;
 
-use crate::Revision;
-use crate::disk::{self, Meta, Snapshot};
+use crate::disk::format::{self, MIGRATIONS};
+use crate::disk::{Meta, Snapshot, Tables, open, write_tables};
+use crate::{Change, CommitError, Revision};
 
 /// Revisions that a restored store leaves out: more than a store gives out between two backups, at 10,000 a second a
-/// whole day.
+/// whole day. 64 bits hold them for as many restores as anybody will ever do.
 const RESTORE_GAP: u64 = 1_000_000_000;
 
-/// Rows copied in one transaction, which bounds its memory.
-const ROWS_IN_TRANSACTION: usize = 4096;
+/// What the values copied in one transaction may weigh, which bounds its memory; the row that gets over it is the last.
+const TRANSACTION_BYTES_MAX: usize = 8 << 20;
 
-/// Why a copy could not be made.
+/// Rows copied in one transaction, for the same reason where values are small.
+const TRANSACTION_ROWS_MAX: usize = 4096;
+
+/// Why a copy could not be made. A file that was at its place is still there.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The store was closed meanwhile.
-    #[error("the store was closed before the backup was complete")]
-    Closed,
+pub enum BackupError {
+    /// The store could not give a consistent view of itself.
+    #[error("the backup {} cannot be made: {source}", path.display())]
+    Store {
+        /// Where it was to be.
+        path: PathBuf,
+        /// What went wrong.
+        source: CommitError,
+    },
     /// Reading or writing failed.
     #[error("the backup {} cannot be written: {source}", path.display())]
-    Failed {
+    Write {
         /// Where it was to be.
         path: PathBuf,
         /// What went wrong.
         source: redb::Error,
     },
+    /// The runtime ended meanwhile.
+    #[error("the backup {} was given up", path.display())]
+    GivenUp {
+        /// Where it was to be.
+        path: PathBuf,
+    },
 }
 
-/// Copies `snapshot` to `path`.
-pub(crate) fn write(snapshot: &Snapshot, path: &Path) -> Result<(), Error> {
-    let failed = |source: redb::Error| Error::Failed { path: path.to_owned(), source };
-    let mut sibling = path.as_os_str().to_owned();
-    sibling.push(".new");
-    let sibling = PathBuf::from(sibling);
-    if sibling.exists() {
-        std::fs::remove_file(&sibling).map_err(|error| failed(error.into()))?;
-    }
-    let copied = copy(snapshot, &sibling).and_then(|()| std::fs::rename(&sibling, path).map_err(redb::Error::from));
-    if copied.is_err() {
-        // What is half written helps nobody; the error that is told is the first one.
-        let _ = std::fs::remove_file(&sibling);
-    }
-    copied.map_err(failed)
+/// Copies `snapshot` to `path`; the file can be read by its owner alone.
+pub(crate) fn write(snapshot: &Snapshot, path: &Path) -> Result<(), BackupError> {
+    copy(snapshot, path).map_err(|source| BackupError::Write { path: path.to_owned(), source })
 }
 
 fn copy(snapshot: &Snapshot, path: &Path) -> Result<(), redb::Error> {
-    let database = Database::create(path)?;
-    let mut rows = Vec::with_capacity(ROWS_IN_TRANSACTION);
-    snapshot.each(Revision(0), |change| {
-        rows.push(change);
-        if rows.len() == ROWS_IN_TRANSACTION {
-            disk::append(&database, &rows, Durability::None, None)?;
+    let unnamed = open::unnamed(path)?;
+    let mut database = open::builder().create(unnamed.path())?;
+    let mut rows = Vec::new();
+    let mut bytes = 0;
+    snapshot.each(|row| {
+        bytes += row.value.len();
+        rows.push(row.to_change());
+        if rows.len() == TRANSACTION_ROWS_MAX || bytes >= TRANSACTION_BYTES_MAX {
+            append(&database, &rows, |_| Ok(()))?;
             rows.clear();
+            bytes = 0;
         }
         Ok(true)
     })?;
     let after = Revision(snapshot.revision.0 + RESTORE_GAP);
-    let meta = Meta { ceiling: after, compacted: after, is_clean: false };
-    disk::append(&database, &rows, Durability::Immediate, Some(meta))
+    append(&database, &rows, |tables| {
+        tables.set_format(format::current(MIGRATIONS))?;
+        tables.set_meta(Meta { ceiling: after, compacted: after, is_clean: true })
+    })?;
+    database.compact()?;
+    database.close()?;
+    unnamed.as_file().sync_all()?;
+    unnamed.persist(path).map_err(|error| error.error)?;
+    Ok(open::sync_folder(path)?)
+}
+
+fn append(
+    database: &Database,
+    rows: &[Change],
+    then: impl FnOnce(&mut Tables<'_>) -> Result<(), redb::Error>,
+) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    write_tables(&transaction, |tables| {
+        rows.iter().try_for_each(|change| tables.put(change))?;
+        then(tables)
+    })?;
+    Ok(transaction.commit()?)
 }

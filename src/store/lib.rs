@@ -10,8 +10,9 @@
 //!                            └──▶ acknowledgement
 //! ```
 //!
-//! Reading order: this file (what callers see), [`writer`] (the one thread that writes), [`index`] (which revision
-//! each key is at, and which rows are history), [`disk`] (rows in redb), [`subscription`], [`backup`].
+//! Reading order: this file (what callers see), `writer` (the one thread that writes), `index` (which change each key
+//! is at, and which rows are history), `disk` (rows in redb), `lost` (what a crash may have taken), `subscription`,
+//! `backup`, `metrics`.
 //!
 //! # Why
 //!
@@ -26,6 +27,7 @@
 mod backup;
 mod disk;
 mod index;
+mod lost;
 mod metrics;
 mod subscription;
 mod writer;
@@ -38,9 +40,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-pub use disk::{Backend, FORMAT, OpenError};
+pub use backup::BackupError;
+use disk::Range;
+use disk::open::Backend;
+pub use disk::open::OpenError;
 pub use metrics::{COMMIT_BUCKETS, Metrics};
 pub use subscription::{Batch, Subscription};
+use writer::History;
 
 /// The number of a change: one sequence for the whole store, never used twice.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -53,10 +59,10 @@ impl fmt::Display for Revision {
 }
 
 /// How a store is opened.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the bytes are.
-    pub backend: Backend,
+    /// The file, made readable by its owner alone if it is not there.
+    pub path: PathBuf,
     /// Changes that are older may be forgotten once they are superseded. Upstream's default is five minutes.
     pub history_age_max: Duration,
     /// What superseded changes may weigh together, in bytes; beyond it the oldest are forgotten early.
@@ -64,14 +70,10 @@ pub struct Options {
 }
 
 impl Options {
-    /// A store in the file at `path`, made if it is not there, with the usual bounds.
+    /// A store in the file at `path`, with the usual bounds.
     #[must_use]
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self {
-            backend: Backend::File(path.into()),
-            history_age_max: Duration::from_secs(5 * 60),
-            history_bytes_max: 256 << 20,
-        }
+        Self { path: path.into(), history_age_max: Duration::from_secs(5 * 60), history_bytes_max: 256 << 20 }
     }
 }
 
@@ -82,7 +84,7 @@ pub enum Expect {
     Absent,
     /// What is there was written by this change.
     At(Revision),
-    /// Nothing in particular.
+    /// Nothing in particular; though a removal always needs something to remove.
     Any,
 }
 
@@ -126,7 +128,7 @@ pub struct Change {
 }
 
 /// Why a write did not happen.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum CommitError {
     /// The key is not as expected; `current` is the change it stands at.
     #[error("the key is at {current:?}, which is not what the write expects")]
@@ -135,21 +137,24 @@ pub enum CommitError {
         current: Option<Revision>,
     },
     /// The key is longer than [`KEY_BYTES_MAX`].
-    #[error("a key of {0} bytes is too long")]
+    #[error("a key of {0} bytes is longer than {KEY_BYTES_MAX}")]
     KeyTooLong(usize),
     /// The disk is full. Nothing was changed; writes work again when there is space.
     #[error("the disk is full: free some space, writes then work again")]
     Full,
-    /// The disk failed. Nothing was changed.
-    #[error("the store could not write: {0}")]
+    /// The disk failed, and no write is taken until the store is opened again. Whether this one is on the disk shows
+    /// then: as after a crash, one that was not acknowledged may have happened.
+    #[error("the store cannot write ({0}): check the disk and start again")]
     Failed(String),
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
 }
 
-/// An open store; cheap to clone. It closes when [`Store::close`] is called; a process that just ends loses relaxed
-/// writes of its last second, as a crash would.
+/// An open store; cheap to clone. It closes when [`Store::close`] is called, or soon after its last handle is dropped;
+/// a process that just ends loses relaxed writes of its last second, as a crash would.
+///
+/// The store has a thread of its own, whose timers do not follow a test's paused clock.
 #[derive(Clone, Debug)]
 pub struct Store {
     shared: Arc<Shared>,
@@ -158,8 +163,8 @@ pub struct Store {
 #[derive(Debug)]
 struct Shared {
     writer: writer::Handle,
-    /// Ranges of revisions that a crash may have lost, see [`Store::lost`].
-    lost: Vec<(Revision, Revision)>,
+    /// What earlier crashes may have lost, as it was found at the start.
+    lost: Vec<Range>,
 }
 
 impl Store {
@@ -168,18 +173,24 @@ impl Store {
     /// # Errors
     /// Each says what to do: another process has it open, it is of a newer format, it is broken, it cannot be read.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let history = History { age_max: options.history_age_max, bytes_max: options.history_bytes_max };
+        Self::open_on(Backend::File(options.path), history).await
+    }
+
+    async fn open_on(backend: Backend, history: History) -> Result<Self, OpenError> {
         let (sender, receiver) = oneshot::channel();
         let thread = std::thread::Builder::new().name("store".into());
-        thread.spawn(move || writer::run(options, sender)).map_err(OpenError::Thread)?;
-        let (writer, lost) = receiver.await.map_err(|_| OpenError::Panicked)??;
+        thread.spawn(move || writer::run(backend, history, sender)).map_err(OpenError::Thread)?;
+        let ended = |_| OpenError::Thread(std::io::Error::other("it ended without an answer"));
+        let (writer, lost) = receiver.await.map_err(ended)??;
         Ok(Self { shared: Arc::new(Shared { writer, lost }) })
     }
 
-    /// Writes, and answers with the change's revision once it is acknowledged as its [`Urgency`] asks. Dropping the
-    /// future does not take the write back.
+    /// Writes, and answers with the change's revision once it is acknowledged as its [`Urgency`] asks; subscribers have
+    /// been sent the change by then. Dropping the future does not take the write back.
     ///
     /// # Errors
-    /// When the key is not as expected, or the write could not be stored; then nothing has changed.
+    /// When the key is not as expected, or the write could not be stored.
     pub async fn commit(&self, write: Write) -> Result<Revision, CommitError> {
         if write.key.len() > KEY_BYTES_MAX {
             return Err(CommitError::KeyTooLong(write.key.len()));
@@ -187,40 +198,42 @@ impl Store {
         self.shared.writer.commit(write).await
     }
 
-    /// The newest acknowledged or published change.
+    /// The newest change that was published.
     #[must_use]
     pub fn revision(&self) -> Revision {
         self.shared.writer.numbers().revision()
     }
 
-    /// Superseded changes up to here may be forgotten.
+    /// Superseded changes up to here may be forgotten; what lives is always there.
     #[must_use]
     pub fn compacted(&self) -> Revision {
         self.shared.writer.numbers().compacted()
     }
 
-    /// Ranges (exclusive start, inclusive end) of revisions that were handed to relaxed writes before a crash and may
-    /// be lost. They are kept until the store is compacted beyond them.
+    /// Ranges (exclusive start, inclusive end) of revisions that were handed out before a crash and may be lost, all of
+    /// them of relaxed writes. They are kept until the store is compacted beyond them, at most 64.
     #[must_use]
-    pub fn lost(&self) -> &[(Revision, Revision)] {
-        &self.shared.lost
+    pub fn lost(&self) -> Vec<(Revision, Revision)> {
+        let compacted = self.compacted();
+        self.shared.lost.iter().copied().filter(|(_, end)| *end > compacted).collect()
     }
 
     /// Everything that is there and every change that is remembered, in order of revision, and then each change as it
-    /// happens. A subscriber that does not read holds up writers, so it must do nothing but take changes in.
-    ///
-    /// # Errors
-    /// When the store is closed or cannot be read.
-    pub async fn subscribe(&self) -> Result<Subscription, CommitError> {
-        self.shared.writer.subscribe().await
+    /// happens. A subscriber that does not read holds up writers, so it must do nothing but take changes in; after 30
+    /// seconds the store gives it up. The subscription of a store that is closed, or cannot be read, has ended.
+    pub async fn subscribe(&self) -> Subscription {
+        let subscribed = self.shared.writer.subscribe().await;
+        subscribed
+            .inspect_err(|error| tracing::error!(%error, "nobody can subscribe"))
+            .unwrap_or_else(|_| Subscription::ended())
     }
 
-    /// Forgets superseded changes up to `revision`, whatever their age.
+    /// Forgets superseded changes up to `upto`, whatever their age. Writers are not held up meanwhile.
     ///
     /// # Errors
-    /// When the store is closed.
-    pub async fn compact(&self, revision: Revision) -> Result<(), CommitError> {
-        self.shared.writer.compact(revision).await
+    /// When the store is closed or cannot write.
+    pub async fn compact(&self, upto: Revision) -> Result<(), CommitError> {
+        self.shared.writer.compact(upto).await
     }
 
     /// Writes a consistent copy to `path` while the store goes on. A store opened from it goes on at revisions far
@@ -228,9 +241,13 @@ impl Store {
     ///
     /// # Errors
     /// When the copy cannot be written; a file that was at `path` is then still there.
-    pub async fn backup(&self, path: PathBuf) -> Result<(), backup::Error> {
-        let snapshot = self.shared.writer.snapshot().await.map_err(|_| backup::Error::Closed)?;
-        base::task::blocking(move || backup::write(&snapshot, &path)).await.map_err(|_| backup::Error::Closed)?
+    pub async fn backup(&self, path: impl Into<PathBuf>) -> Result<(), BackupError> {
+        let path = path.into();
+        let snapshot = self.shared.writer.snapshot().await;
+        let snapshot = snapshot.map_err(|source| BackupError::Store { path: path.clone(), source })?;
+        let copied = path.clone();
+        let written = base::task::blocking(move || backup::write(&snapshot, &copied)).await;
+        written.map_err(|_| BackupError::GivenUp { path })?
     }
 
     /// What the store has done so far.
@@ -239,13 +256,19 @@ impl Store {
         self.shared.writer.metrics()
     }
 
-    /// Writes what is not yet written and closes the file. Writes that come later fail.
-    pub async fn close(&self) {
-        self.shared.writer.close().await;
+    /// Writes what is not yet written and closes the file, which is free to be opened again afterwards. Writes that come
+    /// later fail, and subscriptions end.
+    ///
+    /// # Errors
+    /// When not everything could be written: the next start then takes the end for a crash.
+    pub async fn close(&self) -> Result<(), CommitError> {
+        match self.shared.writer.close().await {
+            // Somebody else closed it first, who was told how that went.
+            Err(CommitError::Closed) | Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
-
-pub use backup::Error as BackupError;
 
 #[cfg(test)]
 mod tests;

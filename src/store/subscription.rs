@@ -9,16 +9,19 @@ use crate::disk::Snapshot;
 use crate::{Change, Revision};
 
 /// Live batches that wait for a subscriber before the writer does.
-const LIVE_BATCHES_MAX: usize = 1024;
+pub(crate) const LIVE_BATCHES_MAX: usize = 1024;
 
-/// Changes in a batch of the replay, and such batches that wait.
-const REPLAY_CHANGES: usize = 256;
-const REPLAY_BATCHES_MAX: usize = 16;
+/// Changes in a batch of the replay, and what their values may weigh; the change that gets over it is the last.
+const REPLAY_CHANGES_MAX: usize = 256;
+const REPLAY_BYTES_MAX: usize = 1 << 20;
+
+/// Batches of the replay that wait for a subscriber before the reading of the log does.
+const REPLAY_BATCHES_MAX: usize = 4;
 
 /// Changes in order, and how far they go.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Batch {
-    /// In order of revision.
+    /// In order of revision; none in a batch that only tells how far.
     pub changes: Vec<Change>,
     /// Every change up to here has been told.
     pub revision: Revision,
@@ -35,12 +38,12 @@ pub struct Subscription {
 /// How far a subscription has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Stage {
-    /// The log is being read: goes on to `Live` at its end, and to `Broken` when it cannot be read.
+    /// The log is being read: goes on to `Live` at its end, and to `Ended` when it cannot be read.
     Replay,
-    /// Each batch as it is committed, until the store is closed.
+    /// Each batch as it is committed, until the store is closed: then `Ended`.
     Live,
-    /// Changes are missing, so nothing more is told.
-    Broken,
+    /// Changes are missing, or there are none any more.
+    Ended,
 }
 
 /// What the replay tells.
@@ -52,45 +55,55 @@ enum Told {
 }
 
 impl Subscription {
-    /// The next changes; `None` when the store was closed, or could not be read (which it has logged).
+    /// The next changes; `None` when the store was closed or could not be read (which it has logged), or when this
+    /// subscriber was so slow that the store gave it up. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Batch> {
-        if self.stage == Stage::Replay {
-            match self.replay.recv().await {
-                Some(Told::Changes(batch)) => return Some(batch),
-                Some(Told::Everything) => self.stage = Stage::Live,
-                None => self.stage = Stage::Broken,
+        loop {
+            self.stage = match self.stage {
+                Stage::Replay => match self.replay.recv().await {
+                    Some(Told::Changes(batch)) => return Some(batch),
+                    Some(Told::Everything) => Stage::Live,
+                    None => Stage::Ended,
+                },
+                Stage::Live => match self.live.recv().await {
+                    Some(batch) => return Some(batch),
+                    None => Stage::Ended,
+                },
+                Stage::Ended => return None,
             }
         }
-        if self.stage == Stage::Live { self.live.recv().await } else { None }
+    }
+
+    /// One that never tells anything: that of a store that is closed.
+    pub(crate) fn ended() -> Self {
+        Self { stage: Stage::Ended, replay: mpsc::channel(1).1, live: mpsc::channel(1).1 }
     }
 }
 
 /// Starts the replay of `snapshot`, which holds everything up to `revision`, and answers with the live channel.
-pub(crate) fn start(snapshot: Snapshot, revision: Revision) -> (mpsc::Sender<Batch>, Subscription) {
+pub(crate) fn start(snapshot: Snapshot, revision: Revision) -> std::io::Result<(mpsc::Sender<Batch>, Subscription)> {
     let (live, live_receiver) = mpsc::channel(LIVE_BATCHES_MAX);
     let (replay, replay_receiver) = mpsc::channel(REPLAY_BATCHES_MAX);
-    let subscription = Subscription { stage: Stage::Replay, replay: replay_receiver, live: live_receiver };
     let thread = std::thread::Builder::new().name("store replay".into());
-    let started = thread.spawn(move || {
+    thread.spawn(move || {
         if let Err(error) = tell_all(&snapshot, revision, &replay) {
             tracing::error!(%error, "the store's log could not be read");
         }
-    });
-    if let Err(error) = started {
-        tracing::error!(%error, "the store's replay could not be started");
-    }
-    (live, subscription)
+    })?;
+    Ok((live, Subscription { stage: Stage::Replay, replay: replay_receiver, live: live_receiver }))
 }
 
 fn tell_all(snapshot: &Snapshot, revision: Revision, replay: &mpsc::Sender<Told>) -> Result<(), redb::Error> {
-    let mut changes = Vec::with_capacity(REPLAY_CHANGES);
+    let mut changes = Vec::new();
+    let mut bytes = 0;
     let mut listens = true;
-    snapshot.each(Revision(0), |change| {
-        let so_far = change.revision;
-        changes.push(change);
-        if changes.len() == REPLAY_CHANGES {
-            let full = std::mem::replace(&mut changes, Vec::with_capacity(REPLAY_CHANGES));
-            listens = replay.blocking_send(Told::Changes(Batch { changes: full, revision: so_far })).is_ok();
+    snapshot.each(|row| {
+        bytes += row.value.len();
+        changes.push(row.to_change());
+        if changes.len() == REPLAY_CHANGES_MAX || bytes >= REPLAY_BYTES_MAX {
+            bytes = 0;
+            let batch = Batch { changes: std::mem::take(&mut changes), revision: row.revision };
+            listens = replay.blocking_send(Told::Changes(batch)).is_ok();
         }
         Ok(listens)
     })?;

@@ -1,4 +1,5 @@
-//! A disk that keeps what was synced, and of the rest only what chance keeps when the power goes.
+//! A disk that keeps what was synced, and of the rest only what chance keeps when the power goes. It can also be full,
+//! and its fsync can fail or be left out.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -7,19 +8,21 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use redb::StorageBackend;
 
-/// Whether the disk does what it is told.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// What the disk does when it is told to sync.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum Fsync {
+    #[default]
     Works,
     /// It says that it synced, and did nothing.
     IsLeftOut,
+    /// It says that it could not, and keeps nothing.
+    Fails,
 }
 
 /// A disk; clones are the same one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
     state: Arc<Mutex<State>>,
-    fsync: Fsync,
 }
 
 #[derive(Debug, Default)]
@@ -30,8 +33,11 @@ struct State {
     volatile: Vec<u8>,
     /// What was done since the last sync, in order.
     unsynced: Vec<Step>,
-    /// How many more steps work before the power goes.
+    fsync: Fsync,
+    /// How many more steps work before the power goes; `None` while it stays.
     steps_left: Option<usize>,
+    /// How many bytes fit; `None` while there is no end of space.
+    bytes_max: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -41,8 +47,14 @@ enum Step {
 }
 
 impl Disk {
-    pub(super) fn new(fsync: Fsync) -> Self {
-        Self { state: Arc::default(), fsync }
+    pub(super) fn set_fsync(&self, fsync: Fsync) {
+        self.state.lock().unwrap().fsync = fsync;
+    }
+
+    /// From now on the disk holds `bytes` more than it does, or is without bounds again.
+    pub(super) fn set_space(&self, bytes: Option<usize>) {
+        let mut state = self.state.lock().unwrap();
+        state.bytes_max = bytes.map(|bytes| state.volatile.len() + bytes);
     }
 
     /// The power goes after this many more steps.
@@ -54,21 +66,18 @@ impl Disk {
         self.state.lock().unwrap().steps_left == Some(0)
     }
 
-    /// The power comes back. Each step that was not synced happened, did not, or happened in part.
+    /// The power comes back. Of the steps that were not synced none happened, or those up to some moment did, or each
+    /// happened or not, some only in part.
     pub(super) fn restore(&self, seed: u64) {
         let mut chance = StdRng::seed_from_u64(seed);
         let mut state = self.state.lock().unwrap();
-        let steps = std::mem::take(&mut state.unsynced);
-        for step in steps {
-            match (step, chance.random_range(0..3)) {
-                (_, 0) => {}
-                (Step::Bytes(at, bytes), 1) => {
-                    let torn = chance.random_range(0..=bytes.len());
-                    apply(&mut state.durable, &Step::Bytes(at, bytes[..torn].to_vec()));
-                }
-                (step, _) => apply(&mut state.durable, &step),
-            }
+        let mut steps = std::mem::take(&mut state.unsynced);
+        match chance.random_range(0..3) {
+            0 => steps.clear(),
+            1 => steps.truncate(chance.random_range(0..=steps.len())),
+            _ => steps.retain_mut(|step| survives(step, &mut chance)),
         }
+        steps.iter().for_each(|step| apply(&mut state.durable, step));
         state.volatile = state.durable.clone();
         state.steps_left = None;
     }
@@ -76,6 +85,13 @@ impl Disk {
     fn step(&self, step: Step) -> io::Result<()> {
         let mut state = self.state.lock().unwrap();
         state.spend()?;
+        let end = match &step {
+            Step::Length(length) => *length,
+            Step::Bytes(at, bytes) => at + bytes.len(),
+        };
+        if state.bytes_max.is_some_and(|max| end > max) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         apply(&mut state.volatile, &step);
         state.unsynced.push(step);
         Ok(())
@@ -92,6 +108,18 @@ impl State {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// Whether a step happened; of a write, maybe only the beginning did.
+fn survives(step: &mut Step, chance: &mut StdRng) -> bool {
+    match (step, chance.random_range(0..3)) {
+        (_, 0) => false,
+        (Step::Bytes(_, bytes), 1) => {
+            bytes.truncate(chance.random_range(0..=bytes.len()));
+            true
+        }
+        _ => true,
     }
 }
 
@@ -128,11 +156,18 @@ impl StorageBackend for Disk {
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.state.lock().unwrap();
         state.spend()?;
-        if self.fsync == Fsync::Works {
-            let steps = std::mem::take(&mut state.unsynced);
-            steps.iter().for_each(|step| apply(&mut state.durable, step));
+        match state.fsync {
+            Fsync::Works => {
+                let steps = std::mem::take(&mut state.unsynced);
+                steps.iter().for_each(|step| apply(&mut state.durable, step));
+                Ok(())
+            }
+            Fsync::IsLeftOut => Ok(()),
+            Fsync::Fails => {
+                state.unsynced.clear();
+                Err(io::Error::other("the disk does not answer"))
+            }
         }
-        Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {

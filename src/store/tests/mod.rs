@@ -3,6 +3,9 @@
 mod behaviour;
 mod crash;
 mod lossy;
+mod model;
+mod opening;
+mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +41,7 @@ async fn next(subscription: &mut Subscription) -> Batch {
 
 /// Every change that a new subscription tells up to the store's present revision.
 async fn everything(store: &Store) -> Vec<(u64, String, Option<String>)> {
-    let mut subscription = store.subscribe().await.unwrap();
+    let mut subscription = store.subscribe().await;
     let target = store.revision();
     let mut changes = Vec::new();
     loop {
