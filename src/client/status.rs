@@ -1,0 +1,21 @@
+//! Writing the status of an object, which its owner alone does.
+
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+/// Patches fields of the status strategically, so that those of other writers, and other conditions, stay.
+///
+/// `manager` is the name of the component that writes.
+///
+/// # Errors
+/// What the server refuses.
+pub async fn patch<K>(api: &Api<K>, name: &str, manager: &str, status: &impl Serialize) -> kube::Result<K>
+where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let params = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
+    api.patch_status(name, &params, &Patch::Strategic(json!({ "status": status }))).await
+}
