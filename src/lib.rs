@@ -1,1 +1,94 @@
-//! The roof.
+//! Minke: a Kubernetes whose workloads are WebAssembly, in one binary.
+//!
+//! # The house
+//!
+//! `src/` is the building. Every folder directly under it is a floor and a crate; this crate is the roof, which reads
+//! arguments and environment once, wires the floors and starts them. Floors see only lower floors, and only by the edges
+//! that their manifests list (`tests/tidy.rs` holds a second list against them).
+//!
+//! ```text
+//!   roof         commands that start floors: up (all in one), server, node
+//!   3  apiserver → store images api tunnel base      the Kubernetes API: who asks, verbs, watches, admission
+//!      controllers scheduler → client api base       what keeps objects as they are declared, and pods on nodes
+//!      kubelet → client runtime images network api tunnel base    the node daemon
+//!      cli → client images api base                  commands that only speak to a server
+//!   2  store → base       bytes under keys, a revision for each change, redb
+//!      client → api base  how every component meets the API
+//!      images → base      OCI artifacts: references, store, pull, push, inspection
+//!      runtime → network base    the only place that knows wasmtime
+//!   1  api → base         objects as pure values: the table, the schema, defaults, validation, patches
+//!      network → base     addresses and ports as pure values
+//!      tunnel → base      HTTP/2 with the roles turned round, over a connection that the other side dialled
+//!   0  base               clock, tasks, queues, backoff, files, keys: what std lacks, no word of our domain
+//! ```
+//!
+//! # A pod's way
+//!
+//! A POST is decoded against the schema, authorized, defaulted, admitted and validated in `apiserver`, committed in
+//! `store` (many writers, one fsync), and shown by the watch cache; the scheduler binds it; the kubelet's worker for the
+//! pod pulls its images, prepares its volumes and has `runtime` run it; its status goes back the same way. Deletion walks
+//! it backwards.
+//!
+//! # What always holds
+//!
+//! 1. `api` and `network` do no IO and read no clock: the same input gives the same result everywhere.
+//! 2. `store` knows no kind: bytes under keys, revisions out. Only `apiserver` touches it.
+//! 3. Components do not call one another. They meet in objects (spec by the writer, status by the owner).
+//! 4. `runtime` and `network` know no Kubernetes object: the kubelet translates.
+//! 5. Only `runtime` names wasmtime's types; only the roof and `cli` read arguments and environment.
+//! 6. Every reconcile is level-triggered and idempotent; decisions are pure functions of a snapshot.
+//! 7. Every queue, cache, buffer and retry has a named bound; every wait has a deadline; time comes from tokio's clock.
+//! 8. A trap, panic or busy loop in one pod ends or slows that pod, never the node and never a neighbour.
+//!
+//! # Reading order
+//!
+//! [`up`] shows how everything is put together. Then a floor at a time, from below: each `lib.rs` says what the floor is
+//! for, what it must never do, and in which order to read it.
+
+mod arguments;
+mod data_folder;
+mod logging;
+pub mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+pub use arguments::{Arguments, Command};
+
+/// This version of Minke.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Reads the arguments and does what they say; the exit code is the process's.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    logging::start(&arguments.logging);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&anyhow::Error::new(error).context("cannot start the threads that serve")),
+    };
+    let done = match arguments.command {
+        Command::Up(options) => runtime.block_on(up::run(options)),
+        Command::Version => {
+            version();
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the command's answer")]
+fn version() {
+    println!("minke {VERSION} (Kubernetes API {})", apiserver::version::git_version(VERSION));
+}
+
+/// Tells an error with its causes, for a person.
+#[expect(clippy::print_stderr, reason = "the command's answer")]
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("minke: {error:#}");
+    ExitCode::FAILURE
+}

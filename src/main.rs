@@ -1,1 +1,7 @@
-fn main() {}
+//! `minke`: Kubernetes for WebAssembly, in one binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    minke::run()
+}

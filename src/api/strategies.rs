@@ -1,94 +1,224 @@
 //! What differs between kinds: a [`Strategy`] a kind, as upstream's registry strategies have it.
 
+mod fields;
+mod prepare;
+
+use crate::defaults;
 use crate::names::NameRule;
+use crate::printers::{event, node, pod, service, small};
 use crate::scheme::Strategy;
+
+/// Kinds that show name and age and differ in nothing else.
+const PLAIN: Strategy = Strategy { columns: small::PLAIN, cells: small::plain, ..Strategy::DEFAULT };
 
 /// `v1 ConfigMap`
 #[must_use]
 pub fn config_map() -> Strategy {
-    Strategy::DEFAULT
+    Strategy { columns: small::CONFIG_MAP, cells: small::config_map, ..Strategy::DEFAULT }
 }
 
 /// `v1 Endpoints`
 #[must_use]
 pub fn endpoints() -> Strategy {
-    Strategy { allows_create_on_update: true, ..Strategy::DEFAULT }
+    Strategy {
+        defaults: defaults::service::endpoints,
+        columns: small::ENDPOINTS,
+        cells: small::endpoints,
+        allows_create_on_update: true,
+        ..Strategy::DEFAULT
+    }
 }
 
 /// `v1 Event`
 #[must_use]
 pub fn event() -> Strategy {
-    Strategy { allows_create_on_update: true, ..Strategy::DEFAULT }
+    Strategy {
+        columns: event::COLUMNS,
+        cells: event::cells,
+        field_names: fields::EVENT,
+        fields: fields::event,
+        allows_create_on_update: true,
+        ..Strategy::DEFAULT
+    }
 }
 
 /// `events.k8s.io/v1 Event`
 #[must_use]
 pub fn events_event() -> Strategy {
-    event()
+    Strategy { cells: |object, now| event::cells(&crate::events::to_core(object.clone()), now), ..event() }
 }
 
 /// `v1 Namespace`
 #[must_use]
 pub fn namespace() -> Strategy {
-    Strategy { name: NameRule::Label, ..Strategy::DEFAULT }
+    Strategy {
+        name: NameRule::Label,
+        defaults: defaults::small::namespace,
+        prepare_create: defaults::small::new_namespace,
+        prepare_update: prepare::keep_spec_and_status,
+        prepare_status: prepare::keep_all_but_status,
+        columns: small::NAMESPACE,
+        cells: small::namespace,
+        field_names: &["status.phase"],
+        fields: |object| vec![("status.phase", fields::text(object, "/status/phase"))],
+        ..Strategy::DEFAULT
+    }
 }
 
 /// `v1 Node`
 #[must_use]
 pub fn node() -> Strategy {
-    Strategy::DEFAULT
+    Strategy {
+        prepare_update: prepare::keep_status,
+        prepare_status: prepare::keep_all_but_status,
+        columns: node::COLUMNS,
+        cells: node::cells,
+        field_names: &["spec.unschedulable"],
+        fields: |object| vec![("spec.unschedulable", fields::flag(object, "/spec/unschedulable"))],
+        ..Strategy::DEFAULT
+    }
 }
 
 /// `v1 Pod`
 #[must_use]
 pub fn pod() -> Strategy {
-    Strategy { has_generation: true, ..Strategy::DEFAULT }
+    Strategy {
+        has_generation: true,
+        defaults: defaults::pod::pod,
+        prepare_create: prepare::new_pod,
+        prepare_update: prepare::keep_status_and_count,
+        prepare_status: prepare::keep_all_but_status,
+        columns: pod::COLUMNS,
+        cells: pod::cells,
+        field_names: fields::POD,
+        fields: fields::pod,
+        default_grace_seconds: prepare::pod_grace_seconds,
+        ..Strategy::DEFAULT
+    }
 }
 
 /// `v1 PodTemplate`
 #[must_use]
 pub fn pod_template() -> Strategy {
-    Strategy { has_generation: true, ..Strategy::DEFAULT }
+    Strategy {
+        has_generation: true,
+        defaults: defaults::pod::pod_template,
+        prepare_create: prepare::first_generation,
+        columns: small::POD_TEMPLATE,
+        cells: small::pod_template,
+        ..Strategy::DEFAULT
+    }
 }
 
 /// `v1 Secret`
 #[must_use]
 pub fn secret() -> Strategy {
-    Strategy::DEFAULT
+    Strategy {
+        defaults: defaults::small::secret,
+        columns: small::SECRET,
+        cells: small::secret,
+        field_names: &["type"],
+        fields: |object| vec![("type", fields::text(object, "/type"))],
+        ..Strategy::DEFAULT
+    }
 }
 
 /// `v1 ServiceAccount`
 #[must_use]
 pub fn service_account() -> Strategy {
-    Strategy::DEFAULT
+    PLAIN
 }
 
 /// `v1 Service`
 #[must_use]
 pub fn service() -> Strategy {
-    Strategy { name: NameRule::Label1035, allows_create_on_update: true, ..Strategy::DEFAULT }
+    Strategy {
+        name: NameRule::Label1035,
+        allows_create_on_update: true,
+        defaults: defaults::service::service,
+        prepare_create: prepare::new_service,
+        prepare_update: prepare::keep_status,
+        prepare_status: prepare::keep_all_but_status,
+        columns: service::COLUMNS,
+        cells: service::cells,
+        field_names: &["spec.clusterIP", "spec.type"],
+        fields: |object| {
+            vec![
+                ("spec.clusterIP", fields::text(object, "/spec/clusterIP")),
+                ("spec.type", fields::text(object, "/spec/type")),
+            ]
+        },
+        ..Strategy::DEFAULT
+    }
 }
 
 /// `certificates.k8s.io/v1 CertificateSigningRequest`
 #[must_use]
 pub fn certificate_signing_request() -> Strategy {
-    Strategy::DEFAULT
+    Strategy {
+        prepare_create: prepare::without_status,
+        prepare_update: prepare::keep_spec_and_status,
+        prepare_status: prepare::keep_all_but_status,
+        columns: small::CERTIFICATE_SIGNING_REQUEST,
+        cells: small::certificate_signing_request,
+        field_names: &["spec.signerName"],
+        fields: |object| vec![("spec.signerName", fields::text(object, "/spec/signerName"))],
+        ..Strategy::DEFAULT
+    }
 }
 
 /// `scheduling.k8s.io/v1 PriorityClass`
 #[must_use]
 pub fn priority_class() -> Strategy {
-    Strategy { has_generation: true, ..Strategy::DEFAULT }
+    Strategy {
+        has_generation: true,
+        defaults: defaults::small::priority_class,
+        prepare_create: prepare::first_generation,
+        columns: small::PRIORITY_CLASS,
+        cells: small::priority_class,
+        ..Strategy::DEFAULT
+    }
 }
 
 /// `coordination.k8s.io/v1 Lease`
 #[must_use]
 pub fn lease() -> Strategy {
-    Strategy { allows_create_on_update: true, allows_unconditional_update: false, ..Strategy::DEFAULT }
+    Strategy {
+        allows_create_on_update: true,
+        allows_unconditional_update: false,
+        columns: small::LEASE,
+        cells: small::lease,
+        ..Strategy::DEFAULT
+    }
 }
 
 /// `node.k8s.io/v1 RuntimeClass`
 #[must_use]
 pub fn runtime_class() -> Strategy {
-    Strategy { allows_unconditional_update: false, ..Strategy::DEFAULT }
+    Strategy {
+        allows_unconditional_update: false,
+        columns: small::RUNTIME_CLASS,
+        cells: small::runtime_class,
+        ..Strategy::DEFAULT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::scheme::Scheme;
+
+    #[test]
+    fn every_kind_has_a_cell_for_each_column_and_a_value_for_each_field() {
+        let now = "2026-11-23T12:00:00Z".parse().unwrap();
+        for row in Scheme::builtin().resources() {
+            let object = json!({"metadata": {"name": "n", "creationTimestamp": "2026-11-23T11:00:00Z"}});
+            let cells = (row.strategy.cells)(&object, now);
+            assert_eq!(cells.len(), row.strategy.columns.len(), "{}", row.kind);
+            assert!(!cells.is_empty(), "{} prints nothing", row.kind);
+            let fields: Vec<&str> = (row.strategy.fields)(&object).into_iter().map(|(name, _)| name).collect();
+            assert_eq!(fields, row.strategy.field_names, "{}", row.kind);
+        }
+    }
 }

@@ -17,18 +17,20 @@ mod options;
 mod paths;
 mod pins;
 mod respond;
+mod seed;
 mod selection;
 mod verbs;
 
 pub mod authentication;
 pub mod authorization;
+pub mod bootstrap;
 pub mod health;
 pub mod metrics;
 pub mod nodes;
 pub mod request_info;
+pub mod serve;
 pub mod server;
 pub mod services;
 pub mod version;
 
-pub use cache::feed::StartError;
-pub use server::{ApiServer, Options};
+pub use server::{ApiServer, Options, StartError};

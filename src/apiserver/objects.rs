@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use api::decode;
+use api::schema::Schemas;
 use api::scheme::Resource;
 use api::status::Status;
 use bytes::Bytes;
@@ -15,6 +17,7 @@ use store::{CommitError, Expect, Revision, Store, Urgency, Write};
 use crate::cache::feed::{Caches, NotReached};
 use crate::cache::object::{self, Unreadable};
 use crate::cache::{Cache, Object};
+use crate::conversion;
 use crate::options::Keep;
 
 /// How often a change is asked again because another writer was faster. Each round waits for the other's commit, so a
@@ -96,7 +99,14 @@ impl Objects {
                 None => Ok(object),
             };
         }
-        let write = self.write(resource, namespace, name, Expect::Absent, Some(encode(&object)?), urgency(resource));
+        let write = self.write(
+            resource,
+            namespace,
+            name,
+            Expect::Absent,
+            Some(encode(resource, &mut object)?),
+            urgency(resource),
+        );
         match self.store.commit(write).await {
             Ok(revision) => {
                 self.shown(revision).await?;
@@ -122,11 +132,11 @@ impl Objects {
             let old = current.to_value().map_err(unreadable)?;
             let (mut value, stored) = match change(&current, old.clone())? {
                 Change::Nothing(value) => return Ok(Changed::Stands(value)),
-                Change::Put(value) => {
+                Change::Put(mut value) => {
+                    let stored = encode(resource, &mut value)?;
                     if is_same(&value, &old) {
                         return Ok(Changed::Stands(old));
                     }
-                    let stored = encode(&value)?;
                     (value, Some(stored))
                 }
                 Change::Remove(value) => (value, None),
@@ -201,7 +211,12 @@ fn unwritten(error: CommitError) -> Status {
     Status::internal(error.to_string())
 }
 
-fn encode(object: &Value) -> Result<Bytes, Status> {
+/// The bytes to store: what defaults and admission added is brought into the form that upstream prints.
+fn encode(resource: &Resource, object: &mut Value) -> Result<Bytes, Status> {
+    // A row that is stored in another form was converted from an object that was canonical already.
+    if conversion::is_storage(resource) {
+        decode::canonicalize(Schemas::builtin(), resource.schema, object);
+    }
     object::encode(object).map_err(unreadable)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Authorization, audit, metrics and routing all speak of this one value. It does not know which resources exist.
 
+use api::scheme::Scheme;
 use http::Method;
 
 /// What is done to a resource. The names are those of authorization rules and metrics.
@@ -94,6 +95,19 @@ impl RequestInfo {
     pub fn parse(method: &Method, path: &str, query: &str) -> Self {
         Self::parse_resource(method, path, query)
             .map_or_else(|| Self::Path { path: path.to_owned(), verb: method.as_str().to_lowercase() }, Self::Resource)
+    }
+
+    /// Verb and resource as metrics count them: what the table does not know is counted together.
+    #[must_use]
+    pub fn labels(&self, scheme: &Scheme) -> (&'static str, String) {
+        match self {
+            Self::Path { .. } => ("get", String::new()),
+            Self::Resource(request) => {
+                let is_known = scheme.resource(&request.group, &request.version, &request.resource).is_some();
+                let resource = if is_known { request.resource.clone() } else { "unknown".to_owned() };
+                (request.verb.as_str(), resource)
+            }
+        }
     }
 
     fn parse_resource(method: &Method, path: &str, query: &str) -> Option<ResourceRequest> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api::scheme::Scheme;
 use api::status::Status;
 use axum::body::Body;
+use base::clock::Instant;
 use base::shutdown::Shutdown;
 use base::task::Task;
 use http::{Request, Response};
@@ -12,7 +13,7 @@ use rand::RngExt as _;
 use store::Store;
 
 use crate::authentication::User;
-use crate::cache::feed::{Caches, StartError};
+use crate::cache::feed::Caches;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::objects::Objects;
@@ -20,6 +21,7 @@ use crate::options::Query;
 use crate::pins::Pins;
 use crate::request_info::{RequestInfo, ResourceRequest};
 use crate::respond::status;
+use crate::seed;
 use crate::services::Services;
 use crate::{authorization, nodes, paths, services, verbs};
 
@@ -30,6 +32,17 @@ pub struct Options {
     pub services: services::Ranges,
     /// `minke`'s own version, which is part of `gitVersion`.
     pub version: String,
+}
+
+/// Why the API server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store could not be read into the caches.
+    #[error("the store cannot be served: {0}")]
+    Store(String),
+    /// What every cluster has could not be made.
+    #[error(transparent)]
+    Seed(#[from] seed::Error),
 }
 
 /// A running API server; cheap to clone.
@@ -57,10 +70,11 @@ impl ApiServer {
     /// Starts over `store`: fills the watch caches from it and keeps them fed until `shutdown`.
     ///
     /// # Errors
-    /// When the store holds what cannot be read, or is closed meanwhile.
+    /// When the store holds what cannot be read or is closed meanwhile, or cannot be written.
     pub async fn start(store: Store, options: Options, shutdown: Shutdown) -> Result<Self, StartError> {
         let scheme = Scheme::builtin();
-        let (caches, feed) = Caches::start(scheme, &store, shutdown.clone()).await?;
+        let filled = Caches::start(scheme, &store, shutdown.clone()).await;
+        let (caches, feed) = filled.map_err(|error| StartError::Store(error.to_string()))?;
         let shared = Shared {
             services: Services::new(&options.services),
             options,
@@ -74,7 +88,9 @@ impl ApiServer {
             shutdown,
             _feed: feed,
         };
-        Ok(Self { shared: Arc::new(shared) })
+        let server = Self { shared: Arc::new(shared) };
+        seed::plant(&server).await?;
+        Ok(server)
     }
 
     /// Answers one request. Who asks stands in the request's extensions as a [`User`]; without one it is nobody.
@@ -83,11 +99,15 @@ impl ApiServer {
         let headers = request.headers().clone();
         let uri = request.uri();
         let info = RequestInfo::parse(request.method(), uri.path(), uri.query().unwrap_or_default());
+        let started = Instant::now();
+        let (verb, resource) = info.labels(self.shared.scheme);
         let answered = match info {
             RequestInfo::Resource(resource) => verbs::serve(self.clone(), user, resource, request).await,
             RequestInfo::Path { path, verb } => paths::serve(self, &user, &path, &verb, request).await,
         };
-        answered.unwrap_or_else(|status| status::response(&status, &headers))
+        let response = answered.unwrap_or_else(|status| status::response(&status, &headers));
+        self.shared.metrics.count(verb, &resource, response.status().as_u16(), started.elapsed());
+        response
     }
 
     /// The service that a `kube::Client` of this process speaks to, as `user`.

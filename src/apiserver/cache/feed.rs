@@ -39,7 +39,7 @@ struct Shared {
 
 /// The caches could not be filled.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum FillError {
     /// The store holds something that is not an object.
     #[error(transparent)]
     Unreadable(#[from] super::object::Unreadable),
@@ -63,7 +63,7 @@ impl Caches {
         scheme: &Scheme,
         store: &Store,
         shutdown: Shutdown,
-    ) -> Result<(Self, Task<()>), StartError> {
+    ) -> Result<(Self, Task<()>), FillError> {
         let caches = scheme
             .resources()
             .filter(|resource| conversion::is_storage(resource))
@@ -74,7 +74,7 @@ impl Caches {
         let target = store.revision();
         let mut subscription = store.subscribe().await;
         while caches.applied() < target {
-            let batch = subscription.next().await.ok_or(StartError::Closed)?;
+            let batch = subscription.next().await.ok_or(FillError::Closed)?;
             caches.apply(&batch.changes)?;
             caches.shared.applied.send_replace(batch.revision);
         }
@@ -129,11 +129,6 @@ impl Caches {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(NotReached { asked: revision.0, current: self.applied().0 }),
         }
-    }
-
-    /// Changes of the applied revision, for bookmarks.
-    pub(crate) fn progress(&self) -> watch::Receiver<Revision> {
-        self.shared.applied.subscribe()
     }
 
     fn apply(&self, changes: &[Change]) -> Result<(), super::object::Unreadable> {

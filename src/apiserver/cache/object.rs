@@ -25,14 +25,14 @@ const HEAD: &[u8] = b"{\"metadata\":{";
 /// Stored bytes that are not an object as we write it: the store was written by something else, or is broken.
 #[derive(Debug, thiserror::Error)]
 #[error("the stored object at {key} is unreadable: {reason}")]
-pub struct Unreadable {
+pub(crate) struct Unreadable {
     key: String,
     reason: String,
 }
 
 /// An object at one revision. Immutable, shared by the cache, its watch window and every response.
 #[derive(Debug)]
-pub struct Object {
+pub(crate) struct Object {
     /// `namespace/name`, or `name` where the resource has no namespace.
     pub key: Arc<str>,
     /// The revision of its last change, which is its `resourceVersion`.
@@ -46,7 +46,7 @@ pub struct Object {
 
 /// What selectors and watch routing ask of an object.
 #[derive(Debug, Default)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// `metadata.labels`.
     pub labels: BTreeMap<String, String>,
     /// The selectable fields of its kind besides name and namespace.
@@ -58,7 +58,7 @@ impl Object {
     ///
     /// # Errors
     /// When the bytes do not begin as [`encode`] writes them.
-    pub fn from_stored(
+    pub(crate) fn from_stored(
         resource: &Arc<Resource>,
         key: Arc<str>,
         revision: Revision,
@@ -77,7 +77,7 @@ impl Object {
     ///
     /// # Errors
     /// As [`Object::from_stored`]; it cannot happen to an object that came from there.
-    pub fn at_revision(&self, revision: Revision) -> Result<Self, Unreadable> {
+    pub(crate) fn at_revision(&self, revision: Revision) -> Result<Self, Unreadable> {
         Self::from_stored(&self.resource, Arc::clone(&self.key), revision, &self.to_stored())
     }
 
@@ -90,19 +90,19 @@ impl Object {
 
     /// The object as a list holds it: without kind and apiVersion.
     #[must_use]
-    pub fn list_form(&self) -> &Bytes {
+    pub(crate) fn list_form(&self) -> &Bytes {
         &self.body
     }
 
     /// The object as it stands alone, appended to `out`.
-    pub fn write_single(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write_single(&self, out: &mut Vec<u8>) {
         write_type_meta(&self.resource, out);
         out.extend_from_slice(self.body.get(1..).unwrap_or_default());
     }
 
     /// Its size as the cache counts it.
     #[must_use]
-    pub fn size_bytes(&self) -> usize {
+    pub(crate) fn size_bytes(&self) -> usize {
         self.body.len() + self.key.len()
     }
 
@@ -110,7 +110,7 @@ impl Object {
     ///
     /// # Errors
     /// When the bytes are not JSON.
-    pub fn to_value(&self) -> Result<Value, Unreadable> {
+    pub(crate) fn to_value(&self) -> Result<Value, Unreadable> {
         let mut value: Value = serde_json::from_slice(&self.body)
             .map_err(|error| Unreadable { key: self.key.to_string(), reason: error.to_string() })?;
         if let Some(object) = value.as_object_mut() {
@@ -121,7 +121,7 @@ impl Object {
     }
 
     /// Labels and selectable fields; read from the bytes once.
-    pub fn facts(&self) -> &Facts {
+    pub(crate) fn facts(&self) -> &Facts {
         self.facts.get_or_init(|| {
             // What cannot be read matches no selector; reading the object itself tells the error.
             self.to_value().map(|value| Facts::of(&self.resource, &value)).unwrap_or_default()
@@ -130,7 +130,7 @@ impl Object {
 
     /// The value of a selectable field, name and namespace included; empty when it is unset.
     #[must_use]
-    pub fn field(&self, path: &str) -> &str {
+    pub(crate) fn field(&self, path: &str) -> &str {
         match path {
             "metadata.name" => self.name(),
             "metadata.namespace" => self.namespace().unwrap_or_default(),
@@ -140,13 +140,13 @@ impl Object {
 
     /// `metadata.name`.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.key.rsplit_once('/').map_or(&*self.key, |(_, name)| name)
     }
 
     /// `metadata.namespace`, if the resource has namespaces.
     #[must_use]
-    pub fn namespace(&self) -> Option<&str> {
+    pub(crate) fn namespace(&self) -> Option<&str> {
         self.key.rsplit_once('/').map(|(namespace, _)| namespace)
     }
 }
@@ -166,7 +166,7 @@ impl Facts {
 ///
 /// # Errors
 /// When `object` has no metadata; everything that reaches the store was decoded, so this is a bug.
-pub fn encode(object: &Value) -> Result<Bytes, Unreadable> {
+pub(crate) fn encode(object: &Value) -> Result<Bytes, Unreadable> {
     let unreadable = |reason: &str| Unreadable { key: "a new object".into(), reason: reason.into() };
     let fields = object.as_object().ok_or_else(|| unreadable("it is not a JSON object"))?;
     let metadata = fields.get("metadata").and_then(Value::as_object).ok_or_else(|| unreadable("no metadata"))?;
@@ -189,7 +189,7 @@ pub fn encode(object: &Value) -> Result<Bytes, Unreadable> {
 }
 
 /// `{"kind":…,"apiVersion":…,` for objects of `resource`.
-pub fn write_type_meta(resource: &Resource, out: &mut Vec<u8>) {
+pub(crate) fn write_type_meta(resource: &Resource, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"kind\":\"");
     out.extend_from_slice(resource.kind.as_bytes());
     out.extend_from_slice(b"\",\"apiVersion\":\"");

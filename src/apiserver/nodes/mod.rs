@@ -1,5 +1,6 @@
 //! What a pod's node answers: logs and terminals, over the connection that the node dialled.
 
+mod accept;
 mod attach;
 mod log;
 mod registry;
@@ -7,6 +8,7 @@ mod registry;
 use api::status::Status;
 use serde_json::Value;
 
+pub(crate) use accept::accept;
 pub(crate) use attach::attach;
 pub(crate) use log::log;
 pub use registry::Nodes;

@@ -9,6 +9,7 @@ pub(crate) mod decode;
 pub(crate) mod delete;
 pub(crate) mod get;
 pub(crate) mod list;
+mod own;
 pub(crate) mod patch;
 pub(crate) mod subresources;
 pub(crate) mod update;
@@ -31,6 +32,9 @@ use crate::options::Query;
 use crate::request_info::{ResourceRequest, Verb};
 use crate::respond::{self, Answer};
 use crate::server::ApiServer;
+
+/// The group of what Kubernetes has no word for: uploads, and nodes' tunnels.
+const RUN_GROUP: &str = "run.minke.dev";
 
 /// The largest body of a write, as upstream's: 3 MiB.
 pub(crate) const BODY_BYTES_MAX: usize = 3 << 20;
@@ -87,9 +91,12 @@ pub(crate) async fn serve(
     request: ResourceRequest,
     http: Request<Body>,
 ) -> Result<Response<Body>, Status> {
-    let (parts, body) = http.into_parts();
-    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let query = Query::parse(http.uri().query().unwrap_or_default());
     server.authorize(&user, &request, &query)?;
+    if request.group == RUN_GROUP {
+        return own::serve(&server, &request, http);
+    }
+    let (parts, body) = http.into_parts();
     let scheme = server.scheme();
     let Some(resource) = scheme.resource(&request.group, &request.version, &request.resource).cloned() else {
         return Err(Status::no_such_resource());

@@ -4,7 +4,7 @@
 //! names a version conflicts.
 
 use api::decode as text;
-use api::patch::{self, PatchError};
+use api::patch;
 use api::schema::Schemas;
 use api::status::Status;
 use bytes::Bytes;
@@ -66,23 +66,15 @@ fn read(kind: PatchKind, body: &Bytes) -> Result<Value, Status> {
 
 fn apply(call: &Call, kind: PatchKind, old: &Value, patch: &Value) -> Result<Value, Status> {
     match kind {
-        PatchKind::Json => patch::json_patch(old, patch).map_err(rejected),
+        PatchKind::Json => patch::json_patch(old, patch).map_err(Status::from),
         PatchKind::Merge => {
             let mut new = old.clone();
             patch::merge_patch(&mut new, patch);
             Ok(new)
         }
         PatchKind::Strategic => {
-            patch::strategic(Schemas::builtin(), call.resource.schema, old, patch).map_err(rejected)
+            patch::strategic(Schemas::builtin(), call.resource.schema, old, patch).map_err(Status::from)
         }
-    }
-}
-
-fn rejected(error: PatchError) -> Status {
-    match error {
-        // A failed test, a path that is not there: upstream says no more than this.
-        PatchError::Unfit(_) => Status::unfit_patch(),
-        other => Status::bad_request(other.to_string()),
     }
 }
 

@@ -1,0 +1,66 @@
+//! The fields by which objects can be selected, besides name and namespace.
+
+use serde_json::Value;
+
+/// A pod's fields.
+pub(super) const POD: &[&str] = &[
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "spec.serviceAccountName",
+    "spec.hostNetwork",
+    "status.phase",
+    "status.podIP",
+    "status.nominatedNodeName",
+];
+
+/// An event's fields.
+pub(super) const EVENT: &[&str] = &[
+    "involvedObject.kind",
+    "involvedObject.namespace",
+    "involvedObject.name",
+    "involvedObject.uid",
+    "involvedObject.apiVersion",
+    "involvedObject.resourceVersion",
+    "involvedObject.fieldPath",
+    "reason",
+    "reportingComponent",
+    "source",
+    "type",
+];
+
+/// A text at a JSON pointer; empty where there is none.
+pub(super) fn text(object: &Value, pointer: &str) -> String {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// A flag at a JSON pointer, as text.
+pub(super) fn flag(object: &Value, pointer: &str) -> String {
+    object.pointer(pointer).and_then(Value::as_bool).unwrap_or(false).to_string()
+}
+
+/// The values of [`POD`].
+pub(super) fn pod(pod: &Value) -> Vec<(&'static str, String)> {
+    let value = |name: &str| match name {
+        "spec.hostNetwork" => flag(pod, "/spec/hostNetwork"),
+        name => text(pod, &pointer(name)),
+    };
+    POD.iter().map(|name| (*name, value(name))).collect()
+}
+
+/// The values of [`EVENT`].
+pub(super) fn event(event: &Value) -> Vec<(&'static str, String)> {
+    let value = |name: &str| match name {
+        "source" => {
+            let component = text(event, "/source/component");
+            if component.is_empty() { text(event, "/reportingComponent") } else { component }
+        }
+        name => text(event, &pointer(name)),
+    };
+    EVENT.iter().map(|name| (*name, value(name))).collect()
+}
+
+/// `spec.nodeName` as a JSON pointer.
+fn pointer(name: &str) -> String {
+    format!("/{}", name.replace('.', "/"))
+}

@@ -1,0 +1,143 @@
+//! What a write keeps of the object as it was, and what a new object begins with.
+
+use serde_json::{Value, json};
+
+use crate::{defaults, meta};
+
+/// A status update changes the status (and nothing of metadata but what the server writes).
+pub(super) fn keep_all_but_status(new: &mut Value, old: &Value) {
+    let status = new.get("status").cloned();
+    let version = meta::resource_version(new).map(str::to_owned);
+    let finalizers = meta::finalizers(new);
+    *new = old.clone();
+    put(new, "status", status);
+    if let Some(version) = version {
+        meta::set_at(new, "/metadata/resourceVersion", version.into());
+    }
+    meta::set_finalizers(new, &finalizers);
+}
+
+/// An update changes anything but the status.
+pub(super) fn keep_status(new: &mut Value, old: &Value) {
+    put(new, "status", old.get("status").cloned());
+}
+
+/// An update changes metadata alone.
+pub(super) fn keep_spec_and_status(new: &mut Value, old: &Value) {
+    put(new, "spec", old.get("spec").cloned());
+    keep_status(new, old);
+}
+
+/// An update keeps the status, and counts a generation when the spec changed.
+pub(super) fn keep_status_and_count(new: &mut Value, old: &Value) {
+    keep_status(new, old);
+    let generation = meta::generation(old).unwrap_or(0);
+    let changed = i64::from(new.get("spec") != old.get("spec"));
+    meta::set_generation(new, generation + changed);
+}
+
+/// A new object has no status yet.
+pub(super) fn without_status(new: &mut Value) {
+    put(new, "status", None);
+}
+
+/// A new object of a kind that counts generations.
+pub(super) fn first_generation(new: &mut Value) {
+    meta::set_generation(new, 1);
+}
+
+/// A new pod waits, in the class of service that its resources give it.
+pub(super) fn new_pod(pod: &mut Value) {
+    first_generation(pod);
+    let class = qos_class(pod);
+    put(pod, "status", Some(json!({"phase": "Pending", "qosClass": class})));
+}
+
+/// A new service has no address outside yet.
+pub(super) fn new_service(service: &mut Value) {
+    without_status(service);
+    defaults::service::status(service);
+}
+
+/// How long a pod's end may take: not at all where it never ran or has ended.
+pub(super) fn pod_grace_seconds(pod: &Value) -> Option<i64> {
+    let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let is_over = matches!(text("/status/phase"), "Succeeded" | "Failed");
+    if text("/spec/nodeName").is_empty() || is_over {
+        return Some(0);
+    }
+    Some(pod.pointer("/spec/terminationGracePeriodSeconds").and_then(Value::as_i64).unwrap_or(30))
+}
+
+/// `Guaranteed` when every container's cpu and memory are limited and requested alike, `BestEffort` when none says
+/// anything of them, else `Burstable`.
+fn qos_class(pod: &Value) -> &'static str {
+    let lists = ["/spec/initContainers", "/spec/containers"];
+    let containers = lists.iter().filter_map(|list| pod.pointer(list).and_then(Value::as_array)).flatten();
+    let (mut says_any, mut says_all) = (false, true);
+    for container in containers {
+        for resource in ["cpu", "memory"] {
+            let of = |kind: &str| container.pointer(&format!("/resources/{kind}/{resource}")).and_then(Value::as_str);
+            let (request, limit) = (of("requests"), of("limits"));
+            let is_set = |quantity: Option<&str>| quantity.is_some_and(|quantity| quantity != "0");
+            says_any |= is_set(request) || is_set(limit);
+            says_all &= is_set(limit) && request == limit;
+        }
+    }
+    match (says_any, says_all) {
+        (false, _) => "BestEffort",
+        (true, true) => "Guaranteed",
+        (true, false) => "Burstable",
+    }
+}
+
+fn put(object: &mut Value, field: &str, value: Option<Value>) {
+    let Some(fields) = object.as_object_mut() else { return };
+    match value {
+        Some(value) => fields.insert(field.to_owned(), value),
+        None => fields.remove(field),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(resources: &Value) -> Value {
+        json!({"spec": {"containers": [{"resources": resources}]}})
+    }
+
+    #[test]
+    fn the_class_of_service_follows_from_the_resources() {
+        let both = json!({"cpu": "1", "memory": "1Gi"});
+        for (resources, expected) in [
+            (json!({}), "BestEffort"),
+            (json!({"requests": {"cpu": "1"}}), "Burstable"),
+            (json!({"requests": both, "limits": both}), "Guaranteed"),
+            (json!({"requests": {"cpu": "1"}, "limits": both}), "Burstable"),
+        ] {
+            assert_eq!(qos_class(&pod(&resources)), expected, "{resources}");
+        }
+    }
+
+    #[test]
+    fn a_pod_that_never_ran_ends_at_once() {
+        let bound =
+            json!({"spec": {"nodeName": "n", "terminationGracePeriodSeconds": 5}, "status": {"phase": "Running"}});
+        let ended = json!({"spec": {"nodeName": "n"}, "status": {"phase": "Failed"}});
+        assert_eq!(pod_grace_seconds(&json!({"spec": {}})), Some(0));
+        assert_eq!(pod_grace_seconds(&bound), Some(5));
+        assert_eq!(pod_grace_seconds(&ended), Some(0));
+    }
+
+    #[test]
+    fn a_changed_spec_is_a_new_generation() {
+        let old = json!({"metadata": {"generation": 3}, "spec": {"a": 1}, "status": {"b": 1}});
+        let mut same = json!({"metadata": {"labels": {"x": "y"}}, "spec": {"a": 1}});
+        keep_status_and_count(&mut same, &old);
+        assert_eq!((meta::generation(&same), &same["status"]), (Some(3), &json!({"b": 1})));
+        let mut changed = json!({"metadata": {}, "spec": {"a": 2}});
+        keep_status_and_count(&mut changed, &old);
+        assert_eq!(meta::generation(&changed), Some(4));
+    }
+}

@@ -1,0 +1,137 @@
+//! Connections: TLS, HTTP/1.1 and HTTP/2, and who is at the other end.
+//!
+//! ```text
+//!   accept ──▶ TLS (client certificate wanted, not needed) ──▶ HTTP ──▶ authenticate ──▶ ApiServer::handle
+//! ```
+//!
+//! Everything has a limit: connections, the handshake, the head of a request, streams, and the bytes on their way in a
+//! stream, so that no stalled watch fills a connection's window.
+
+mod request;
+pub mod tls;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::pki::{self, Facts};
+use base::shutdown::Shutdown;
+use base::task;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use crate::authentication::StaticTokens;
+use crate::server::ApiServer;
+
+/// Connections at once. Beyond it, new ones wait in the system's queue until others end.
+const CONNECTIONS_MAX: usize = 16 << 10;
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long the head of a request may take: what keeps a slow sender from holding a connection for nothing.
+const HEAD_DEADLINE: Duration = Duration::from_secs(32);
+
+/// HTTP/2 streams of a connection, as upstream's.
+const STREAMS_MAX: u32 = 250;
+
+/// Bytes on their way in one stream: a stalled watch keeps at most these.
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+
+/// Bytes on their way in a connection: as many as all its streams together could hold up.
+const CONNECTION_WINDOW_BYTES: u32 = STREAMS_MAX * STREAM_WINDOW_BYTES;
+
+/// How often an idle HTTP/2 connection is tried, and how long the answer may take.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long requests under way may take after the end was asked for.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How a listener lets callers in.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Certificates of both sides.
+    pub tls: Arc<ServerConfig>,
+    /// Tokens that are known beside those in the cluster.
+    pub tokens: StaticTokens,
+}
+
+/// Serves connections until `shutdown`, then lets those under way finish for a moment.
+pub async fn run(server: ApiServer, listener: TcpListener, entry: Entry, shutdown: Shutdown) {
+    let acceptor = TlsAcceptor::from(Arc::clone(&entry.tls));
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Some(Ok(place)) = shutdown.or(Arc::clone(&places).acquire_owned()).await else { break };
+        let (stream, peer) = match shutdown.or(listener.accept()).await {
+            None => break,
+            Some(Ok(accepted)) => accepted,
+            Some(Err(error)) => {
+                // Out of descriptors, most likely: those that end make room.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let (server, acceptor, entry, shutdown) = (server.clone(), acceptor.clone(), entry.clone(), shutdown.clone());
+        task::spawn("connection", async move {
+            let _place = place;
+            connection(server, stream, peer, acceptor, entry, shutdown).await;
+        })
+        .detach();
+    }
+    let drained = places.acquire_many(u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX));
+    if tokio::time::timeout(DRAIN_DEADLINE, drained).await.is_err() {
+        tracing::info!("requests that were under way are cut off");
+    }
+}
+
+async fn connection(
+    server: ApiServer,
+    stream: TcpStream,
+    peer: SocketAddr,
+    acceptor: TlsAcceptor,
+    entry: Entry,
+    shutdown: Shutdown,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "the connection ended before it began");
+        return;
+    }
+    let stream = match tokio::time::timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
+        Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
+    };
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let certificate: Option<Arc<Facts>> =
+        certificate.and_then(|certificate| pki::read_certificate_der(certificate).ok()).map(Arc::new);
+    let service = request::Service { server, entry, certificate };
+    let service = hyper::service::service_fn(move |request| service.clone().answer(request));
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_DEADLINE);
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = shutdown.requested() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "a connection broke");
+    }
+}
