@@ -20,9 +20,20 @@
 //! start by reading the log once, which the first subscriber has to do anyway; writing each object a second time
 //! under its key would double what a commit writes.
 //!
-//! *One-phase commits (2026-11-23).* redb's quick repair saves a walk over the file after a crash and costs a second
-//! fsync for each commit. Opening reads the whole log in any case, so the walk is a fraction of it, while the commit
-//! is what every client waits for.
+//! *One-phase commits (2026-11-23).* redb survives a crash in two ways. A one-phase commit costs one fsync, and the
+//! next start after a crash walks over the whole file. Quick repair saves that walk and pays a second fsync in each
+//! commit. Measured with `examples/commit_cost.rs`, 100,000 objects of 1.5 KiB, an unoptimised build, the median of three
+//! runs: a commit takes 0.40 ms against 0.71 ms, opening after a crash and reading every row 0.65 s against 0.41 s; the
+//! whole store opens in 1.0 s after a crash and in 0.6 s after a peaceful end. Every client waits for each commit and
+//! nobody for a quarter of a second after a crash, so commits are one-phase. What that gives up is the protection from
+//! somebody who decides in which order pages reach the disk, and such a one owns the machine.
+//!
+//! *A failed disk stops the store (2026-11-23).* After an fsync that failed, the system may show as written what is not
+//! on the disk, so trying again proves nothing. Only a disk that is full is tried again, since there redb fails before
+//! it names the new state as the valid one, and that is looked up.
+//!
+//! *A slow subscriber holds up writers (2026-11-23).* The alternative, to drop its changes, would make the one reader
+//! that all others read from start again from the beginning; so the writer waits, but not for ever.
 
 mod backup;
 mod disk;

@@ -172,7 +172,8 @@ fn make(path: &Path) -> Result<Database, DatabaseError> {
     }
 }
 
-/// A file for its owner alone beside `path`, which vanishes unless it is given that name.
+/// A file for its owner alone beside `path`, which vanishes unless it is given that name. A crash may leave one behind;
+/// whatever begins with `.store-` can be deleted.
 pub(crate) fn unnamed(path: &Path) -> std::io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(".store-").tempfile_in(folder(path))
 }

@@ -92,6 +92,23 @@ async fn compaction_keeps_what_lives_and_what_is_younger() {
 }
 
 #[tokio::test]
+async fn a_long_history_is_forgotten_bite_by_bite_while_writers_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(options(&folder)).await.unwrap();
+    for _ in 0..2000 {
+        commit(&store, "lease", Expect::Any, Some("v"), Urgency::Relaxed).await.unwrap();
+    }
+    let commits = store.metrics().commits;
+    let (compacted, written) = tokio::join!(store.compact(Revision(2000)), put(&store, "a", "1"));
+    compacted.unwrap();
+    assert_eq!(written.unwrap(), Revision(2001));
+    assert!(store.metrics().commits >= commits + 4, "2000 rows in bites of 512 are four commits");
+    let left: Vec<u64> = everything(&store).await.into_iter().map(|(revision, ..)| revision).collect();
+    assert_eq!(left, [2000, 2001]);
+    assert_eq!(store.compacted(), Revision(2000));
+}
+
+#[tokio::test]
 async fn renewals_without_end_do_not_make_the_file_grow() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(Options { history_bytes_max: 64 << 10, ..options(&folder) }).await.unwrap();
@@ -131,4 +148,30 @@ async fn a_backup_goes_on_above_every_revision_of_its_origin() {
     let keys: Vec<String> = everything(&restored).await.into_iter().map(|(_, key, _)| key).collect();
     assert_eq!(keys, ["a", "event"]);
     assert!(put(&restored, "b", "1").await.unwrap() > later);
+}
+
+#[tokio::test]
+async fn a_backup_made_while_writers_go_on_holds_everything_up_to_one_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(options(&folder)).await.unwrap();
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..8 {
+        let store = store.clone();
+        writers.spawn(async move {
+            for _ in 0..50 {
+                put(&store, &format!("key-{writer}"), &"v".repeat(1000)).await.unwrap();
+            }
+        });
+    }
+    let before = put(&store, "before", "1").await.unwrap();
+    let copy = folder.path().join("copy.redb");
+    store.backup(&copy).await.unwrap();
+    let after = store.revision();
+    writers.join_all().await;
+
+    let restored = Store::open(Options::file(&copy)).await.unwrap();
+    let revisions: Vec<u64> = everything(&restored).await.into_iter().map(|(revision, ..)| revision).collect();
+    let moment = revisions.len() as u64;
+    assert_eq!(revisions, (1..=moment).collect::<Vec<_>>(), "a change in between is missing");
+    assert!(before.0 <= moment && moment <= after.0);
 }

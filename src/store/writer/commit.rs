@@ -128,7 +128,9 @@ impl Writer {
             return Err(self.fail(changes, &error));
         }
         self.counters.committed(now.elapsed(), self.disk.file_bytes());
-        self.health = Health::Writes;
+        if let Health::Full { .. } = std::mem::replace(&mut self.health, Health::Writes) {
+            tracing::info!("the disk has space again, writes are taken");
+        }
         self.meta = meta;
         self.pending.clear();
         self.flush_due = None;
@@ -167,7 +169,9 @@ impl Writer {
         let now = Instant::now();
         let refused = unwritten(error);
         self.health = if matches!(refused, CommitError::Full) && is_absent {
-            tracing::error!(%error, "the disk is full, writes are refused until there is space");
+            if let Health::Writes = self.health {
+                tracing::error!(%error, "the disk is full, writes are refused until there is space");
+            }
             Health::Full { until: now + RELAXED_DELAY_MAX }
         } else {
             tracing::error!(%error, "the disk failed, writes are refused until the store is opened again");
