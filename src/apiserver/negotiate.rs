@@ -9,6 +9,9 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 /// The media types that objects are written in, as a 406 lists them.
 pub(crate) const AVAILABLE: &str = "application/json, application/yaml";
 
+/// The media types that bodies are read in, as a 415 lists them.
+pub(crate) const READABLE: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+
 /// How the bytes are written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Format {
@@ -51,6 +54,8 @@ pub(crate) struct NotAcceptable;
 pub(crate) enum BodyFormat {
     Json,
     Yaml,
+    /// Kubernetes' protobuf, which typed clients send; it is read and not written yet.
+    Protobuf,
 }
 
 /// How a PATCH is meant.
@@ -152,6 +157,7 @@ pub(crate) fn body_format(headers: &HeaderMap) -> Option<BodyFormat> {
     match media_type(headers) {
         "" | "application/json" => Some(BodyFormat::Json),
         "application/yaml" => Some(BodyFormat::Yaml),
+        "application/vnd.kubernetes.protobuf" => Some(BodyFormat::Protobuf),
         _ => None,
     }
 }

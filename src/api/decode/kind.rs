@@ -66,7 +66,7 @@ fn text_field<'a>(value: &'a Value, name: &str, kind: &str) -> Result<&'a str, S
 pub fn unrecognized(error: &DecodeError, body: &[u8], kind: &str) -> String {
     let reading = match error {
         DecodeError::Json(_) => "couldn't get version/kind; json parse error: ",
-        DecodeError::Yaml(_) | DecodeError::Value(_) => "",
+        DecodeError::Yaml(_) | DecodeError::Protobuf(_) | DecodeError::Value(_) => "",
     };
     format!("the object provided is unrecognized (must be of type {kind}): {reading}{error} ({})", summarize(body))
 }

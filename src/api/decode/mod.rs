@@ -10,6 +10,7 @@ mod json;
 mod kind;
 mod object;
 mod path;
+mod protobuf;
 mod time;
 mod yaml;
 mod yaml_scalar;
@@ -18,6 +19,7 @@ pub use canonical::canonicalize;
 pub use json::parse_json;
 pub use kind::{check_kind, go_kind, unrecognized};
 pub use object::{Decoded, decode};
+pub use protobuf::parse_protobuf;
 pub use yaml::parse_yaml;
 
 use serde_json::Value;
@@ -44,6 +46,9 @@ pub enum DecodeError {
     /// The text is no YAML, or YAML of which we make no JSON.
     #[error("yaml: {0}")]
     Yaml(String),
+    /// The bytes are no Kubernetes protobuf.
+    #[error("protobuf: {0}")]
+    Protobuf(String),
     /// A value has a type or form that its field cannot hold.
     #[error("{0}")]
     Value(String),

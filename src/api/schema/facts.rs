@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 /// What a field is in upstream's Go sources.
 #[derive(Clone, Debug)]
 pub(crate) struct GoField {
+    /// Its number in protobuf.
+    pub number: u32,
     /// Its name in JSON; `inline` for an embedded struct.
     pub json: &'static str,
     /// Its type as Go's messages print it, without the pointer: `[]v1.Container`.
@@ -24,16 +26,25 @@ pub(crate) type OpenApiFacts = HashMap<&'static str, Map<String, Value>>;
 const GO: &str = include_str!("facts/go.tsv");
 const OPENAPI: &str = include_str!("facts/openapi.tsv");
 
-/// Fields of each definition in upstream's Go sources, embedded structs resolved.
-pub(crate) fn go_fields(definition: &str) -> Vec<GoField> {
+/// Fields of a definition as they stand in upstream's Go sources: an embedded struct is one field, named `inline`.
+pub(crate) fn go_rows(definition: &str) -> &'static [GoField] {
     static FIELDS: LazyLock<HashMap<String, Vec<GoField>>> = LazyLock::new(read_go);
-    let Some(own) = FIELDS.get(definition) else { return Vec::new() };
+    FIELDS.get(definition).map_or(&[], Vec::as_slice)
+}
+
+/// The definition of the struct that a field named `inline` embeds in `definition`.
+pub(crate) fn embedded(definition: &str, field: &GoField) -> String {
     let package = definition.rsplit_once('.').map_or("", |(package, _)| package);
+    let embedded = field.type_name.rsplit('.').next().unwrap_or_default();
+    format!("{package}.{embedded}")
+}
+
+/// Fields of a definition in upstream's Go sources, embedded structs resolved.
+pub(crate) fn go_fields(definition: &str) -> Vec<GoField> {
     let mut fields = Vec::new();
-    for field in own {
+    for field in go_rows(definition) {
         if field.json == "inline" {
-            let embedded = field.type_name.rsplit('.').next().unwrap_or_default();
-            fields.extend(go_fields(&format!("{package}.{embedded}")));
+            fields.extend(go_fields(&embedded(definition, field)));
         } else {
             fields.push(field.clone());
         }
@@ -54,10 +65,9 @@ fn read_go() -> HashMap<String, Vec<GoField>> {
             continue;
         };
         // A message without fields has one row, of number 0.
-        if *number == "0" {
-            continue;
-        }
+        let Ok(number @ 1..) = number.parse() else { continue };
         fields.entry(definition_name(package, message)).or_default().push(GoField {
+            number,
             json,
             type_name: printed_type(type_name, package),
             omits_empty: !omits_empty.is_empty(),

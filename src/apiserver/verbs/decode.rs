@@ -34,11 +34,12 @@ pub(crate) fn object(
     validation: FieldValidation,
 ) -> Result<Value, Status> {
     let Some(format) = negotiate::body_format(&call.parts.headers) else {
-        return Err(Status::unsupported_body(negotiate::AVAILABLE));
+        return Err(Status::unsupported_body(negotiate::READABLE));
     };
     let parsed = match format {
         BodyFormat::Json => decode::parse_json(body),
         BodyFormat::Yaml => decode::parse_yaml(body),
+        BodyFormat::Protobuf => decode::parse_protobuf(Schemas::builtin(), expected.schema, body),
     };
     let parsed = parsed.map_err(|error| unrecognized(&error, body, expected.kind))?;
     decode::check_kind(&parsed.value, expected.group, expected.version, expected.kind).map_err(Status::bad_request)?;

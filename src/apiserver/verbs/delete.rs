@@ -3,9 +3,10 @@
 //! What a deletion does to an object is a pure function ([`decide`]), as upstream's `BeforeDelete` and its registry
 //! have it: an object with finalizers or grace is marked and stays, one without is removed.
 
-use api::meta;
+use api::schema::Schemas;
 use api::scheme::Resource;
 use api::status::Status;
+use api::{decode, meta};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -13,6 +14,7 @@ use serde_json::Value;
 use super::{Call, list, update};
 use crate::admission;
 use crate::conversion;
+use crate::negotiate::{self, BodyFormat};
 use crate::objects::{Change, Changed};
 use crate::options::{DeleteOptions, ListOptions, Propagation};
 use crate::respond::{Answer, Page};
@@ -182,9 +184,12 @@ fn read_options(call: &Call, body: &Bytes) -> Result<DeleteOptions, Status> {
     let parsed = if body.is_empty() {
         None
     } else {
-        let parsed = match crate::negotiate::body_format(&call.parts.headers) {
-            Some(crate::negotiate::BodyFormat::Yaml) => api::decode::parse_yaml(body),
-            _ => api::decode::parse_json(body),
+        let schemas = Schemas::builtin();
+        let options = schemas.named("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions");
+        let parsed = match (negotiate::body_format(&call.parts.headers), options) {
+            (Some(BodyFormat::Yaml), _) => decode::parse_yaml(body),
+            (Some(BodyFormat::Protobuf), Some(options)) => decode::parse_protobuf(schemas, options, body),
+            _ => decode::parse_json(body),
         };
         Some(parsed.map_err(|error| Status::bad_request(error.to_string()))?.value)
     };
