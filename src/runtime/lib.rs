@@ -14,6 +14,7 @@
 //! - An artifact's checksum is in its file's name, so that the file can be mapped as it is.
 
 mod code;
+pub mod cost;
 mod profiles;
 mod runtime;
 mod sandbox;

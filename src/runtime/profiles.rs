@@ -102,8 +102,15 @@ impl Profile {
             // Guests of WASI 0.1 and 0.2 never run two calls at once in one store.
             .concurrency_support(false)
             .cranelift_opt_level(OptLevel::Speed);
-        if self == Self::Guarded {
-            config.memory_reservation(0).memory_guard_size(0).memory_reservation_for_growth(GUARDED_GROWTH_BYTES);
+        match self {
+            // A guard before each memory would be one more mapping, and ten thousand idle pods have six each. The one
+            // behind it, which compiled code relies on, stays.
+            Self::Request | Self::Dense => {
+                config.guard_before_linear_memory(false);
+            }
+            Self::Guarded => {
+                config.memory_reservation(0).memory_guard_size(0).memory_reservation_for_growth(GUARDED_GROWTH_BYTES);
+            }
         }
         config
     }

@@ -30,7 +30,7 @@ pub use pipe::{Discard, OutputSink, Reader, Writer, pipe};
 pub use spec::{Access, Mount, SandboxSpec, StartError};
 
 use crate::code::{Code, Kind, Program};
-use crate::threads::{Account, Threads};
+use crate::threads::{Account, Afterwards, Threads};
 use limits::Memory;
 use spec::{Context, Outputs};
 use state::Denied;
@@ -49,6 +49,7 @@ struct Shared {
     exit: watch::Receiver<Option<Exit>>,
     kill: Trigger,
     terminate: Trigger,
+    threads: Arc<Threads>,
     server: Option<Arc<http::Server>>,
 }
 
@@ -89,7 +90,7 @@ pub(crate) fn start(threads: &Arc<Threads>, code: &Code, mut spec: SandboxSpec) 
         let supervised = Arc::clone(&server);
         threads.spawn(name, Arc::clone(&account), async move {
             let exit = supervised.run(ends).await;
-            told.send_replace(Some(exit));
+            tell(told, exit)
         });
         Some(server)
     } else {
@@ -97,13 +98,21 @@ pub(crate) fn start(threads: &Arc<Threads>, code: &Code, mut spec: SandboxSpec) 
         let command = Command { code: code.clone(), wasi, outputs, memory: Arc::clone(&memory) };
         threads.spawn(name, Arc::clone(&account), async move {
             let exit = command.run(ends).await;
-            told.send_replace(Some(exit));
+            tell(told, exit)
         });
         None
     };
     let started_at = base::clock::now();
-    let shared = Shared { kind: code.kind(), started_at, memory, account, exit, kill, terminate, server };
+    let threads = Arc::clone(threads);
+    let shared = Shared { kind: code.kind(), started_at, memory, account, exit, kill, terminate, threads, server };
     Ok(Sandbox { shared: Arc::new(shared) })
+}
+
+/// Tells the end to all who wait, once the guest is gone.
+fn tell(told: watch::Sender<Option<Exit>>, exit: Exit) -> Afterwards {
+    Box::new(move || {
+        told.send_replace(Some(exit));
+    })
 }
 
 impl Sandbox {
@@ -136,7 +145,7 @@ impl Sandbox {
 
     /// Ends the guest at once, wherever it is; at the latest when its slice of 2 ms is over.
     pub fn kill(&self) {
-        self.shared.kill.pull();
+        self.shared.kill();
     }
 
     /// What it uses.
@@ -167,6 +176,22 @@ impl Sandbox {
     pub async fn serve_connection(&self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         if let Some(server) = &self.shared.server {
             server.serve(io).await;
+        }
+    }
+}
+
+impl Shared {
+    fn kill(&self) {
+        self.kill.pull();
+        // A guest in debt of CPU time would hear it only when the debt is paid.
+        self.threads.release(&self.account);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if self.exit.borrow().is_none() {
+            self.kill();
         }
     }
 }

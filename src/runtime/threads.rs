@@ -65,7 +65,11 @@ pub(crate) struct Task {
     queue: Arc<Queue>,
 }
 
-type GuestFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+type GuestFuture = Pin<Box<dyn Future<Output = Afterwards> + Send>>;
+
+/// What is to be done once the guest is gone and its CPU time booked: telling its end, so that whoever hears it finds
+/// the account complete.
+pub(crate) type Afterwards = Box<dyn FnOnce() + Send>;
 
 /// The stages of a [`Task`]; see the module's drawing.
 mod stage {
@@ -89,6 +93,7 @@ impl Threads {
             .max_blocking_threads(FILE_THREADS_MAX)
             .thread_keep_alive(FILE_THREAD_IDLE)
             .thread_name("guest-host")
+            .on_thread_start(lower_priority)
             .enable_all()
             .build()?;
         let threads = Self { queue: Arc::new(Queue::new()), ticker, host: Some(host) };
@@ -106,7 +111,7 @@ impl Threads {
         &self,
         name: Arc<str>,
         account: Arc<Account>,
-        future: impl Future<Output = ()> + Send + 'static,
+        future: impl Future<Output = Afterwards> + Send + 'static,
     ) {
         let task = Arc::new(Task {
             name,
@@ -116,6 +121,12 @@ impl Threads {
             queue: Arc::clone(&self.queue),
         });
         self.queue.push(task);
+    }
+
+    /// Lets all tasks of an account run at once, whatever it owes: they are to end.
+    pub(crate) fn release(&self, account: &Account) {
+        account.forgive();
+        self.queue.reconsider();
     }
 
     /// Where timers and file work of guests belong.
@@ -139,14 +150,18 @@ impl Drop for Threads {
 /// A guest thread's life.
 fn run(queue: &Queue, ticker: &Ticker, host: &tokio::runtime::Handle) {
     let _ambient = host.enter();
-    // On Linux a process's priority is the calling thread's. Without it guests still run, only less politely.
-    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-        tracing::debug!(%error, "cannot lower the priority of a guest thread");
-    }
+    lower_priority();
     while let Some(task) = queue.next() {
         ticker.enter();
         task.poll();
         ticker.leave();
+    }
+}
+
+/// On Linux a process's priority is the calling thread's. Without it guests still run, only less politely.
+fn lower_priority() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::debug!(%error, "cannot lower the priority of a guest thread");
     }
 }
 
@@ -165,23 +180,26 @@ impl Task {
         let polled = future
             .as_mut()
             .map(|future| catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut Context::from_waker(&waker)))));
-        let done = match polled {
-            Some(Ok(Poll::Pending)) => false,
-            Some(Ok(Poll::Ready(()))) | None => true,
+        let done: Option<Afterwards> = match polled {
+            Some(Ok(Poll::Pending)) => None,
+            Some(Ok(Poll::Ready(afterwards))) => Some(afterwards),
             Some(Err(_)) => {
                 tracing::error!(sandbox = %self.name, "the host's side of a guest panicked; the guest is ended");
-                true
+                Some(Box::new(|| {}))
             }
+            None => Some(Box::new(|| {})),
         };
-        if done && catch_unwind(AssertUnwindSafe(|| *future = None)).is_err() {
+        if done.is_some() && catch_unwind(AssertUnwindSafe(|| *future = None)).is_err() {
             tracing::error!(sandbox = %self.name, "the host's side of a guest panicked while being dropped");
         }
         drop(future);
         self.account.charge(thread_cpu().saturating_sub(started), Instant::now());
-        if done {
-            self.stage.store(stage::DONE, Ordering::Release);
-        } else {
-            self.rest();
+        match done {
+            Some(afterwards) => {
+                self.stage.store(stage::DONE, Ordering::Release);
+                afterwards();
+            }
+            None => self.rest(),
         }
     }
 

@@ -73,7 +73,9 @@ pub(crate) fn trap_text(error: &wasmtime::Error) -> String {
         None => error.root_cause().to_string(),
     };
     let mut text = match error.downcast_ref::<WasmBacktrace>() {
-        Some(backtrace) if !backtrace.frames().is_empty() => format!("{cause}\n{backtrace}"),
+        Some(backtrace) if !backtrace.frames().is_empty() => {
+            format!("{cause}\n{backtrace}").replacen("error while executing at ", "", 1)
+        }
         _ => cause,
     };
     text.truncate(text.floor_char_boundary(TRAP_TEXT_MAX));

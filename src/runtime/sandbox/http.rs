@@ -34,7 +34,7 @@ use super::spec::Context;
 use super::state::{ComponentState, Denied, component_store};
 use super::{Ends, after};
 use crate::code::{Code, Program};
-use crate::threads::{Account, Threads};
+use crate::threads::{Account, Afterwards, Threads};
 
 /// How an http component serves.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +43,8 @@ pub struct HttpOptions {
     pub body_bytes_max: usize,
     /// How long a request may take, from its head to the end of its answer; then the client gets 504.
     pub request_deadline: Duration,
-    /// Instances at once; more requests wait within their deadline, then get 503.
-    pub concurrency: usize,
+    /// Instances at once, at least one; more requests wait within their deadline, then get 503.
+    pub concurrency: u32,
 }
 
 /// Connections of one sandbox at once; more are closed when they come.
@@ -90,10 +90,13 @@ enum Refusal {
     TooSlow,
 }
 
+/// The guest's answer, or what is told instead.
+type Answered = Result<Response<Answer>, Refusal>;
+
 /// The client's end of one request: takes one answer, the first.
 #[derive(Clone)]
 struct Reply {
-    sender: Arc<Mutex<Option<oneshot::Sender<Result<Response<Answer>, Refusal>>>>>,
+    sender: Arc<Mutex<Option<oneshot::Sender<Answered>>>>,
     /// Whether the guest broke off, so that its answer must not look complete.
     broken: Arc<AtomicBool>,
 }
@@ -116,16 +119,17 @@ impl Server {
         guest: Guest,
         threads: Arc<Threads>,
         account: Arc<Account>,
-        options: HttpOptions,
+        mut options: HttpOptions,
     ) -> Self {
+        options.concurrency = options.concurrency.max(1);
         Self {
             name,
             guest,
             threads,
             account,
             options,
-            instances: Arc::new(Semaphore::new(options.concurrency.clamp(1, Semaphore::MAX_PERMITS))),
-            connections: Semaphore::new(usize::try_from(CONNECTIONS_MAX).unwrap_or(Semaphore::MAX_PERMITS)),
+            instances: Arc::new(Semaphore::new(options.concurrency as usize)),
+            connections: Semaphore::new(CONNECTIONS_MAX as usize),
             draining: CancellationToken::new(),
             stopped: CancellationToken::new(),
         }
@@ -136,8 +140,9 @@ impl Server {
         let drained = async {
             ends.terminate.requested().await;
             self.draining.cancel();
-            // Never closed; all permits back means no connection left.
-            let _all = self.connections.acquire_many(CONNECTIONS_MAX).await;
+            // Never closed; all permits back means nobody left.
+            let _connections = self.connections.acquire_many(CONNECTIONS_MAX).await;
+            self.guests_ended().await;
         };
         let exit = tokio::select! {
             biased;
@@ -147,7 +152,14 @@ impl Server {
         };
         self.draining.cancel();
         self.stopped.cancel();
+        // Whoever hears the exit may take the volumes away.
+        self.guests_ended().await;
         exit
+    }
+
+    /// Waits until no request has a guest.
+    async fn guests_ended(&self) {
+        let _instances = self.instances.acquire_many(self.options.concurrency).await;
     }
 
     /// Serves one connection to its end.
@@ -193,7 +205,7 @@ impl Server {
         }
     }
 
-    async fn try_answer(self: &Arc<Self>, request: Request<Incoming>) -> Result<Response<Answer>, Refusal> {
+    async fn try_answer(self: &Arc<Self>, request: Request<Incoming>) -> Answered {
         if request.uri().authority().is_none() && !request.headers().contains_key(header::HOST) {
             return Err(Refusal::NoHost);
         }
@@ -207,8 +219,9 @@ impl Server {
         let reply = Reply { sender: Arc::new(Mutex::new(Some(sender))), broken: Arc::default() };
         let this = Arc::clone(self);
         self.threads.spawn(Arc::clone(&self.name), Arc::clone(&self.account), async move {
-            let _instance = instance;
             this.run_guest(request, reply, deadline).await;
+            // The instance is free when the guest is gone.
+            Box::new(move || drop(instance)) as Afterwards
         });
         // A guest's task that ends without a word was dropped by a panic of the host.
         answered.await.unwrap_or(Err(Refusal::Failed))
@@ -282,7 +295,7 @@ impl Reply {
         self.send(Err(refusal));
     }
 
-    fn send(&self, answer: Result<Response<Answer>, Refusal>) {
+    fn send(&self, answer: Answered) {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(sender) = sender {
             // A client that is gone needs no answer.

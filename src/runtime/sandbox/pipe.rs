@@ -247,7 +247,7 @@ mod tests {
         while let Some(chunk) = reader.next().await {
             text.extend_from_slice(&chunk);
         }
-        assert_eq!(text, b"llo worl".to_vec().into_iter().chain(*b"d").skip(0).take(8).collect::<Vec<_>>());
+        assert_eq!(text, b"llo worl");
     }
 
     #[tokio::test]

@@ -215,7 +215,7 @@ mod tests {
     #[tokio::test]
     async fn permits_of_several_handles_cannot_fill_the_host() {
         let (writer, _reader) = pipe(1);
-        let mut output = Output::new(Arc::new(writer));
+        let output = Output::new(Arc::new(writer));
         let chunk = Bytes::from(vec![b'x'; PERMIT_BYTES]);
         let written = (0..100).take_while(|_| output.clone().write(chunk.clone()).is_ok()).count();
         assert_eq!(written, WAITING_BYTES_MAX / PERMIT_BYTES);

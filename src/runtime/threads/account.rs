@@ -21,7 +21,7 @@ const WEIGHT_MIN: u32 = 2;
 /// The CPU account of one sandbox, shared by all its tasks.
 #[derive(Debug)]
 pub(crate) struct Account {
-    /// CPU time used since the start, in nanoseconds; for people, and never behind by more than one slice.
+    /// CPU time used since the start, in nanoseconds; behind by at most the slice that runs.
     used_ns: AtomicU64,
     /// Millicores requested, at least [`WEIGHT_MIN`].
     weight: u32,
@@ -76,6 +76,13 @@ impl Account {
             let wait = bucket.take(cpu.as_secs_f64(), now);
             state.not_before = (!wait.is_zero()).then(|| now + wait);
         }
+    }
+
+    /// Drops limit and debt.
+    pub(crate) fn forgive(&self) {
+        let mut state = self.lock();
+        state.bucket = None;
+        state.not_before = None;
     }
 
     /// Where its tasks stand. `floor` is the virtual time that the queue has reached: whoever slept does not come

@@ -72,6 +72,17 @@ impl Queue {
         }
     }
 
+    /// Looks at all who wait aside again, because some account has changed.
+    pub(super) fn reconsider(&self) {
+        let mut state = self.lock();
+        let now = Instant::now();
+        for task in std::mem::take(&mut state.paused).into_values() {
+            state.insert(task, now);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
     /// Ends all threads and drops what waits.
     pub(super) fn end(&self) {
         let mut state = self.lock();

@@ -2,5 +2,6 @@
 
 mod commands;
 mod hostile;
+mod http;
 mod loading;
 mod support;

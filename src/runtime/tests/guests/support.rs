@@ -1,11 +1,14 @@
 //! A runtime for tests, and guests in WebAssembly text.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
 use runtime::{
     Code, Compiler, Exit, HttpOptions, Limits, LoadError, Options, Profile, Reader, Runtime, Sandbox, SandboxSpec,
-    Writer, pipe,
+    StartError, Writer, pipe,
 };
 use tempfile::TempDir;
 
@@ -48,17 +51,35 @@ impl Bench {
         self.runtime.load(&path, text, profile).await
     }
 
+    /// Loads one of the programs of `workloads/`, which the test command builds.
+    pub(crate) async fn guest(&self, name: &str) -> Code {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests").join(format!("{name}.wasm"));
+        let loaded = self.runtime.load(&path, name, Profile::Dense).await;
+        loaded.unwrap_or_else(|error| panic!("{error}; `cargo xtask guests` builds the guests"))
+    }
+
+    /// An empty folder for a volume.
+    pub(crate) fn volume(&self, name: &str) -> Dir {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Dir::open_ambient_dir(path, ambient_authority()).unwrap()
+    }
+
     pub(crate) async fn load(&self, text: &str) -> Code {
         self.try_load(text, Profile::Dense).await.unwrap()
     }
 
     /// Starts `code` with what `change` makes of an ordinary spec.
     pub(crate) fn start(&self, code: &Code, change: impl FnOnce(&mut SandboxSpec)) -> Started {
+        self.try_start(code, change).unwrap()
+    }
+
+    pub(crate) fn try_start(&self, code: &Code, change: impl FnOnce(&mut SandboxSpec)) -> Result<Started, StartError> {
         let (spec_stdout, stdout) = pipe(OUTPUT_BYTES);
         let (spec_stderr, stderr) = pipe(OUTPUT_BYTES);
         let mut spec = spec(spec_stdout, spec_stderr);
         change(&mut spec);
-        Started { sandbox: self.runtime.start_sandbox(code, spec).unwrap(), stdout, stderr }
+        Ok(Started { sandbox: self.runtime.start_sandbox(code, spec)?, stdout, stderr })
     }
 
     /// Runs a program given as text to its end.
@@ -69,6 +90,11 @@ impl Bench {
 }
 
 impl Started {
+    /// Waits for the end.
+    pub(crate) async fn ends(&self) -> Exit {
+        tokio::time::timeout(PATIENCE, self.sandbox.wait()).await.expect("the sandbox did not end")
+    }
+
     /// Reads all output and waits for the end.
     pub(crate) async fn finish(self) -> (Exit, String) {
         let finished = async {
@@ -77,6 +103,11 @@ impl Started {
         };
         tokio::time::timeout(PATIENCE, finished).await.expect("the sandbox did not end")
     }
+}
+
+/// Arguments, the program's name first.
+pub(crate) fn args(args: &[&str]) -> Vec<String> {
+    std::iter::once(&"guest").chain(args).map(|arg| (*arg).to_owned()).collect()
 }
 
 /// All that comes out of a pipe.
