@@ -60,7 +60,7 @@ pub enum LoadError {
     #[error(transparent)]
     Compile(#[from] compiler::Error),
     /// It imports what no host here offers.
-    #[error("imports that are not offered here: {}", .0.join(", "))]
+    #[error("imports that are not offered here: {}", listed(.0))]
     UnknownImports(Vec<String>),
     /// It imports WASI 0.3.
     #[error("imports {0}, which is WASI 0.3: only a node with --wasi-preview3 runs it")]
@@ -78,6 +78,9 @@ pub enum LoadError {
     #[error("cannot be loaded: {0}")]
     Ending(#[from] base::task::Ended),
 }
+
+/// Names of imports that an error tells: a program may lack thousands, and a person reads a few.
+const NAMES_MAX: usize = 8;
 
 /// An engine and its linkers.
 pub(crate) struct Host {
@@ -196,15 +199,9 @@ impl Loader {
     pub(crate) async fn load(self: &Arc<Self>, wasm: &Path, digest: &str, profile: Profile) -> Result<Code, LoadError> {
         let key = Key::new(digest, &fingerprint(&self.on_demand(profile).engine));
         let this = Arc::clone(self);
-        let found =
-            base::task::blocking(move || Ok(this.cache.find(key).map(|artifact| this.link(&artifact, profile))))
-                .await?
-                .map_err(|()| LoadError::NoEntry)?;
-        match found {
-            Some(Ok(code)) => return Ok(code),
-            // The artifact is whole and yet of no use: what it lacks, a new one would lack.
-            Some(Err(error)) => return Err(error),
-            None => {}
+        let found = base::task::blocking(move || this.cache.find(key).map(|artifact| this.link(&artifact, profile)));
+        if let Some(loaded) = found.await? {
+            return loaded;
         }
         let staged = self.cache.stage();
         self.compilers.compile(wasm, &staged, profile).await?;
@@ -243,6 +240,13 @@ impl Loader {
         };
         Ok(Code::from_inner(Arc::new(Inner { kind, profile, on_demand, pooled })))
     }
+}
+
+/// The first few names, and how many more there are.
+fn listed(names: &[String]) -> String {
+    let (first, more) = names.split_at(names.len().min(NAMES_MAX));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    first.join(", ") + &more
 }
 
 fn refuse(missing: Vec<String>) -> Result<(), LoadError> {

@@ -29,7 +29,7 @@ pub struct Options {
     pub threads: usize,
 }
 
-/// The runtime; clones share it. When the last is dropped, all guests end.
+/// The runtime; clones share it. Its threads end with the last clone and the last sandbox.
 #[derive(Clone)]
 pub struct Runtime {
     shared: Arc<Shared>,

@@ -9,6 +9,7 @@
 
 mod exit;
 mod http;
+mod impatient;
 mod limits;
 mod pipe;
 mod spec;
@@ -215,7 +216,8 @@ impl Command {
             () = after(ends.deadline) => Exit::Deadline,
             outcome = call => Exit::of(outcome, denied.is_raised(), memory.max()),
         };
-        outputs.drain().await;
+        // Whoever kills it now does not want to wait for the log.
+        let _drained = ends.kill.or(outputs.drain()).await;
         exit
     }
 }

@@ -46,7 +46,7 @@ const FILE_THREADS_MAX: usize = 32;
 /// How long a thread for file work is kept without work.
 const FILE_THREAD_IDLE: Duration = Duration::from_secs(5);
 
-/// The guest threads; dropping it ends them, and every guest with them.
+/// The guest threads; dropping it ends them, and every guest that is left.
 #[derive(Debug)]
 pub(crate) struct Threads {
     queue: Arc<Queue>,

@@ -29,6 +29,7 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{Error as HttpError, WasiHttpView as _};
 
 use super::exit::{Exit, trap_text};
+use super::impatient::Impatient;
 use super::limits::Memory;
 use super::spec::Context;
 use super::state::{ComponentState, Denied, component_store};
@@ -55,6 +56,9 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// How long a client may take for a request's head, and stay silent between requests.
 const HEAD_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long a client may leave an answer unread before its connection is closed.
+const STALL_MAX: Duration = Duration::from_secs(60);
 
 /// What a request's guest is made of.
 pub(super) struct Guest {
@@ -176,7 +180,7 @@ impl Server {
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_DEADLINE)
             .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(io), service);
+            .serve_connection(TokioIo::new(Impatient::new(io, STALL_MAX)), service);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             biased;
