@@ -10,13 +10,19 @@
 mod archive;
 mod config;
 pub mod content;
+pub mod credentials;
 pub mod digest;
+pub mod distribution;
 pub mod inspect;
 pub mod manifest;
+pub mod pull;
+pub mod push;
 pub mod reference;
 
 pub use config::ImageConfig;
 pub use content::{Artifact, ContentStore};
 pub use digest::Digest;
 pub use inspect::{Inspection, inspect_file};
+pub use pull::Puller;
+pub use push::Pusher;
 pub use reference::Reference;

@@ -177,6 +177,9 @@ pub enum NoWasm {
     /// An index without a fitting manifest.
     #[error("it is built for {0} and not for wasi/wasm")]
     Platforms(String),
+    /// An index in an index.
+    #[error("its index leads to another index")]
+    NestedIndex,
     /// An index of nothing.
     #[error("its index is empty")]
     EmptyIndex,
@@ -189,6 +192,14 @@ pub enum NoWasm {
     /// An ordinary image, too large to be a compat one.
     #[error("it is a container image of {0} layers for {COMPAT_LAYERS_MAX} at most that are searched for a .wasm file")]
     TooManyLayers(usize),
+    /// An ordinary image, too large to be a compat one.
+    #[error("it is a container image of {size} bytes, and up to {max} are searched for a .wasm file")]
+    LargeLayers {
+        /// The layers together.
+        size: u64,
+        /// The bound.
+        max: u64,
+    },
     /// Several Wasm layers, as in a Spin app of several components.
     #[error("it has {0} Wasm layers and a container runs one of them only; give each component its own image")]
     Several(usize),
@@ -207,7 +218,7 @@ pub enum NoWasm {
         entrypoint: String,
     },
     /// A layer of a Wasm media type whose bytes are something else.
-    #[error("its layer is {0}")]
+    #[error("its layer cannot be run: {0}")]
     Bytes(String),
 }
 

@@ -83,6 +83,17 @@ impl ContentStore {
         .await
     }
 
+    /// Content that is here already, pinned and counted as used; `None` if it is not.
+    #[must_use]
+    pub fn stored(&self, digest: &Digest) -> Option<Stored> {
+        let mut state = self.shared.state();
+        let blob = state.blobs.get_mut(digest)?;
+        blob.used = base_now();
+        let size_bytes = blob.size_bytes;
+        let pin = self.shared.pin(&mut state, vec![digest.clone()]);
+        Some(Stored { digest: digest.clone(), size_bytes, path: self.shared.layout.blob(digest), pin })
+    }
+
     /// Takes in what is in memory already.
     ///
     /// # Errors
