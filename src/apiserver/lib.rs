@@ -34,3 +34,6 @@ pub mod services;
 pub mod version;
 
 pub use server::{ApiServer, Options, StartError};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! The API as a client meets it: requests in, status and body out, over a real store in a temporary folder.
+
+mod listing;
+mod watching;
+mod writing;
+
+use axum::body::Body;
+use base::shutdown::{self, Trigger};
+use http::header::CONTENT_TYPE;
+use http::{Method, Request};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use store::Store;
+
+use crate::authentication::User;
+use crate::{ApiServer, Options, services};
+
+/// A running server, which ends with the test.
+struct Cluster {
+    server: ApiServer,
+    store: Store,
+    folder: tempfile::TempDir,
+    _trigger: Trigger,
+}
+
+impl Cluster {
+    async fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn start_in(folder: tempfile::TempDir) -> Self {
+        let store = Store::open(store::Options::file(folder.path().join("store.redb"))).await.unwrap();
+        let (trigger, shutdown) = shutdown::channel();
+        let options = Options { services: services::Ranges::default(), version: "0.0.0".into() };
+        let server = ApiServer::start(store.clone(), options, shutdown).await.unwrap();
+        Self { server, store, folder, _trigger: trigger }
+    }
+
+    /// Ends this one in peace and starts another over the same store.
+    async fn restart(self) -> Self {
+        let Self { server, store, folder, _trigger } = self;
+        drop((server, _trigger));
+        store.close().await.unwrap();
+        drop(store);
+        Self::start_in(folder).await
+    }
+
+    /// Asks as an administrator, with a JSON body unless it is null.
+    async fn ask(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        self.ask_as(User::master("admin"), method, path, "application/json", body).await
+    }
+
+    async fn ask_as(&self, user: User, method: Method, path: &str, kind: &str, body: Value) -> (u16, Value) {
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        let mut request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, kind).body(body).unwrap();
+        request.extensions_mut().insert(user);
+        let response = self.server.handle(request).await;
+        let code = response.status().as_u16();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        (code, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        self.ask(Method::GET, path, Value::Null).await
+    }
+
+    /// Makes a config map in `default` that holds `v: VALUE`.
+    async fn config_map(&self, name: &str, value: &str) -> Value {
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": {"app": name}},
+            "data": {"v": value}});
+        let (code, made) = self.ask(Method::POST, MAPS, object).await;
+        assert_eq!(code, 201, "{made}");
+        made
+    }
+}
+
+/// The collection that most tests write to.
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+
+fn message(answer: &Value) -> &str {
+    answer["message"].as_str().unwrap_or_default()
+}

@@ -1,0 +1,140 @@
+//! Making, changing and ending objects.
+
+use super::*;
+
+#[tokio::test]
+async fn what_was_made_is_read_back_also_by_the_next_server() {
+    let cluster = Cluster::start().await;
+    let made = cluster.config_map("a", "1").await;
+    assert_eq!(cluster.get(&format!("{MAPS}/a")).await, (200, made.clone()));
+
+    let cluster = cluster.restart().await;
+    assert_eq!(cluster.get(&format!("{MAPS}/a")).await, (200, made));
+}
+
+#[tokio::test]
+async fn a_stale_update_conflicts_and_a_fresh_one_does_not() {
+    let cluster = Cluster::start().await;
+    let first = cluster.config_map("a", "1").await;
+    let mut second = first.clone();
+    second["data"]["v"] = "2".into();
+    let (code, second) = cluster.ask(Method::PUT, &format!("{MAPS}/a"), second).await;
+    assert_eq!((code, &second["data"]["v"]), (200, &json!("2")));
+
+    let (code, refused) = cluster.ask(Method::PUT, &format!("{MAPS}/a"), first).await;
+    let expected = "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; \
+                    please apply your changes to the latest version and try again";
+    assert_eq!((code, message(&refused)), (409, expected));
+}
+
+#[tokio::test]
+async fn a_write_that_changes_nothing_keeps_its_version() {
+    let cluster = Cluster::start().await;
+    let made = cluster.config_map("a", "1").await;
+    let (_, again) = cluster.ask(Method::PUT, &format!("{MAPS}/a"), made.clone()).await;
+    assert_eq!(again, made);
+}
+
+#[tokio::test]
+async fn patches_without_a_version_all_take_effect() {
+    let cluster = Cluster::start().await;
+    cluster.config_map("a", "1").await;
+    let patches = (0..20).map(|n| {
+        let patch = json!({"data": {format!("k{n}"): "x"}});
+        let path = format!("{MAPS}/a");
+        let cluster = &cluster;
+        async move {
+            let admin = User::master("admin");
+            cluster.ask_as(admin, Method::PATCH, &path, "application/merge-patch+json", patch).await.0
+        }
+    });
+    let codes = futures::future::join_all(patches).await;
+    assert!(codes.iter().all(|code| *code == 200), "{codes:?}");
+    let (_, object) = cluster.get(&format!("{MAPS}/a")).await;
+    assert_eq!(object["data"].as_object().unwrap().len(), 21);
+}
+
+#[tokio::test]
+async fn an_object_with_finalizers_waits_for_them() {
+    let cluster = Cluster::start().await;
+    let object =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "f", "finalizers": ["x.example/f"]}});
+    cluster.ask(Method::POST, MAPS, object).await;
+    let (code, waiting) = cluster.ask(Method::DELETE, &format!("{MAPS}/f"), Value::Null).await;
+    assert_eq!(code, 200);
+    assert!(waiting["metadata"]["deletionTimestamp"].is_string(), "{waiting}");
+
+    let patch = json!({"metadata": {"finalizers": null}});
+    let admin = User::master("admin");
+    cluster.ask_as(admin, Method::PATCH, &format!("{MAPS}/f"), "application/merge-patch+json", patch).await;
+    assert_eq!(cluster.get(&format!("{MAPS}/f")).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_dry_run_leaves_nothing_behind() {
+    let cluster = Cluster::start().await;
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "dr"}});
+    assert_eq!(cluster.ask(Method::POST, &format!("{MAPS}?dryRun=All"), object).await.0, 201);
+    assert_eq!(cluster.get(&format!("{MAPS}/dr")).await.0, 404);
+}
+
+#[tokio::test]
+async fn bad_input_is_told_with_the_field_and_the_value() {
+    let cluster = Cluster::start().await;
+    let named = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+    for (path, body, code, part) in [
+        (MAPS, named("Bad_Name"), 422, "metadata.name: Invalid value: \"Bad_Name\""),
+        (
+            MAPS,
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "b"}}),
+            400,
+            "cannot be handled as a ConfigMap",
+        ),
+        (
+            MAPS,
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}, "data": {"k": 1}}),
+            400,
+            "json: cannot unmarshal number into Go struct field ConfigMap.data of type string",
+        ),
+        ("/api/v1/namespaces/none/configmaps", named("a"), 404, "namespaces \"none\" not found"),
+        ("/api/v1/namespaces/default/nothings", named("a"), 404, "could not find the requested resource"),
+        ("/api/v1/namespaces/default/configmaps?dryRun=Some", named("a"), 422, "dryRun: Unsupported value"),
+        (
+            "/api/v1/namespaces/default/configmaps?fieldValidation=Strict",
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "oops": 1}),
+            400,
+            "unknown field \"oops\"",
+        ),
+    ] {
+        let (found, answer) = cluster.ask(Method::POST, path, body).await;
+        assert_eq!(found, code, "{path}: {answer}");
+        assert!(message(&answer).contains(part), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_gets_further_than_their_rights() {
+    let cluster = Cluster::start().await;
+    let nobody = User::anonymous();
+    let (code, refused) = cluster.ask_as(nobody, Method::GET, "/api/v1/pods", "", Value::Null).await;
+    let expected = "pods is forbidden: User \"system:anonymous\" cannot list resource \"pods\" in API group \"\" at the cluster scope";
+    assert_eq!((code, message(&refused)), (403, expected));
+}
+
+#[tokio::test]
+async fn a_pod_is_bound_once() {
+    let cluster = Cluster::start().await;
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
+    cluster.ask(Method::POST, "/api/v1/namespaces/default/serviceaccounts", account).await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+        "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    assert_eq!(cluster.ask(Method::POST, pods, pod).await.0, 201);
+    let binding = |node: &str| json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"kind": "Node", "name": node}});
+    assert_eq!(cluster.ask(Method::POST, &format!("{pods}/p/binding"), binding("n1")).await.0, 201);
+    let (code, refused) = cluster.ask(Method::POST, &format!("{pods}/p/binding"), binding("n2")).await;
+    let expected = "Operation cannot be fulfilled on pods/binding \"p\": pod p is already assigned to node \"n1\"";
+    assert_eq!((code, message(&refused)), (409, expected));
+    let (_, bound) = cluster.get(&format!("{pods}?fieldSelector=spec.nodeName%3Dn1")).await;
+    assert_eq!(bound["items"].as_array().unwrap().len(), 1);
+}
