@@ -32,4 +32,5 @@ pub mod scheme;
 pub mod selectors;
 pub mod status;
 pub mod strategies;
+pub mod taints;
 pub mod validation;

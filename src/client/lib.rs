@@ -20,6 +20,9 @@ pub mod informers;
 pub mod key;
 pub mod refusal;
 pub mod status;
+#[cfg(any(test, feature = "testing"))]
+#[expect(clippy::indexing_slicing, reason = "only tests run it, and a panic is how they fail")]
+pub mod testing;
 
 pub use informer::Informer;
 pub use informers::Informers;
