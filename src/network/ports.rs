@@ -45,8 +45,11 @@ pub struct Conflict {
 pub struct HostPorts {
     /// By protocol and number, since addresses may stand for one another. Bounded by the 65,535 ports of a protocol
     /// and the host's addresses.
-    owners: HashMap<(Protocol, u16), Vec<(IpAddr, Arc<str>)>>,
+    owners: HashMap<(Protocol, u16), Vec<Taken>>,
 }
+
+/// One owner of a port, at one address.
+type Taken = (IpAddr, Arc<str>);
 
 impl HostPorts {
     /// A host of which no port is taken.

@@ -1,0 +1,60 @@
+//! What the roof tells the node daemon, once.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base::backoff::Law;
+use k8s_openapi::api::core::v1 as core;
+use network::range::Range;
+
+pub use crate::logs::Limits as LogLimits;
+pub use crate::machine::Machine;
+
+/// See the module. [`Options::new`] has upstream's defaults for what a flag may change.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The node's name.
+    pub node_name: String,
+    /// The address that all sockets of the node bind, and that its object shows.
+    pub node_ip: IpAddr,
+    /// `DIR/node`, which is this daemon's alone.
+    pub data_dir: PathBuf,
+    /// The host: capacity and what `kubectl describe node` shows of it.
+    pub machine: Machine,
+    /// The most pods at once, above zero.
+    pub max_pods: usize,
+    /// Labels beside those that every node has.
+    pub labels: BTreeMap<String, String>,
+    /// Taints that the node registers with.
+    pub taints: Vec<core::Taint>,
+    /// The value of `kubernetes.io/os`: `linux`, or `wasi` on a foreign cluster.
+    pub os_label: String,
+    /// `v1.36.N+minke.X.Y.Z`.
+    pub kubelet_version: String,
+    /// `wasmtime://48.0.N`.
+    pub runtime_version: String,
+    /// The port of the kubelet's HTTP API on the node's address; `None` serves it through the tunnel alone.
+    pub port: Option<u16>,
+    /// Addresses of pods, until the node's object names a `podCIDR`.
+    pub pod_range: Range,
+    /// How long a lease is good for; it is renewed every quarter of that.
+    pub lease_duration: Duration,
+    /// How often the node's status is looked at, and sent when it changed.
+    pub status_update: Duration,
+    /// How often it is sent though nothing changed.
+    pub status_report: Duration,
+    /// How long the daemon's end waits for containers to end by themselves.
+    pub shutdown_grace: Duration,
+    /// The wait before a container that ended again and again is started again.
+    pub crash_loop: Law,
+    /// How large logs may grow.
+    pub log_limits: LogLimits,
+    /// Whether the image store is this node's alone, so that this daemon says which images are in use. Where a registry
+    /// shares it, whoever knows the pods of all nodes does.
+    pub owns_image_store: bool,
+    /// TLS of the HTTP API: the node's serving certificate, and client certificates of the cluster's CA.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}

@@ -1,0 +1,172 @@
+//! A node for tests: real folders, a real runtime, an API server ([`api`]) and a registry ([`registry`]) in a map.
+
+pub(crate) mod api;
+pub(crate) mod registry;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base::backoff::Law;
+use base::shutdown::{self, Trigger};
+use base::task::{self, Task};
+use serde_json::{Value, json};
+use tokio::io::DuplexStream;
+use tokio_tungstenite::WebSocketStream;
+
+use crate::options::{LogLimits, Machine, Options};
+use crate::resources::Amounts;
+use crate::{Error, Kubelet, Neighbours};
+use api::FakeApi;
+use registry::FakeRegistry;
+
+/// Prints its first argument and ends with 0.
+pub(crate) const HELLO: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "\10\00\00\00\06\00\00\00")
+    (data (i32.const 16) "hello\n")
+    (func (export "_start")
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+
+/// Traps.
+pub(crate) const TRAP: &str = r#"(module (memory (export "memory") 1) (func (export "_start") unreachable))"#;
+
+/// Ends with 3.
+pub(crate) const THREE: &str = r#"(module
+    (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+    (memory (export "memory") 1)
+    (func (export "_start") (call $exit (i32.const 3))))"#;
+
+/// Never ends.
+pub(crate) const FOREVER: &str = r#"(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))"#;
+
+/// Writes what it reads first, and ends.
+pub(crate) const ECHO: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "\10\00\00\00\40\00\00\00")
+    (func (export "_start")
+        (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 4)))
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+
+/// A node that runs on `api`, with its data in a folder and its images from `registry`.
+pub(crate) struct TestNode {
+    pub(crate) api: FakeApi,
+    registry: FakeRegistry,
+    router: axum::Router,
+    end: Trigger,
+    running: Task<Result<(), Error>>,
+}
+
+impl TestNode {
+    /// Starts it.
+    pub(crate) async fn start(api: &FakeApi, registry: &FakeRegistry, folder: &Path) -> Self {
+        let runtime = runtime::Options::new(folder.join("code"), runtime::Compiler::InProcess);
+        let store = images::content::Options::at(folder.join("images"));
+        let store = images::ContentStore::open(store).await.unwrap();
+        let plain = images::distribution::Options {
+            insecure_registries: vec![registry.host()],
+            ..images::distribution::Options::default()
+        };
+        let neighbours = Neighbours {
+            client: api.client(),
+            dialler: None,
+            runtime: runtime::Runtime::start(runtime).unwrap(),
+            puller: images::Puller::new(store, plain),
+        };
+        let kubelet = Kubelet::start(options(folder.join("node")), neighbours).unwrap();
+        let router = kubelet.router();
+        let (end, shutdown) = shutdown::channel();
+        let running = task::spawn("node", kubelet.run(shutdown));
+        Self { api: api.clone(), registry: registry.clone(), router, end, running }
+    }
+
+    /// Makes an image of a module in text form and answers its name.
+    pub(crate) fn image(&self, name: &str, wat: &str) -> String {
+        self.registry.push(name, wat::parse_str(wat).unwrap())
+    }
+
+    /// Creates the pod `default/NAME`, bound to this node.
+    pub(crate) fn create(&self, name: &str, mut spec: Value) {
+        spec["nodeName"] = json!("n1");
+        self.api.put(
+            &api::pod_path(name),
+            json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": name, "namespace": "default", "uid": format!("uid-of-{name}"), "generation": 1},
+                "spec": spec,
+            }),
+        );
+    }
+
+    /// Asks the kubelet's HTTP API.
+    pub(crate) async fn get(&self, path: &str) -> String {
+        use http_body_util::BodyExt as _;
+        use tower::ServiceExt as _;
+        let request = http::Request::get(path).body(axum::body::Body::empty()).unwrap();
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        String::from_utf8_lossy(&answer.into_body().collect().await.unwrap().to_bytes()).into_owned()
+    }
+
+    /// Opens a WebSocket to the kubelet's HTTP API, over a connection in memory.
+    pub(crate) async fn attach(&self, path: &str) -> WebSocketStream<DuplexStream> {
+        let (client, server) = tokio::io::duplex(64 << 10);
+        let service = hyper_util::service::TowerToHyperService::new(self.router.clone());
+        let connection = hyper::server::conn::http1::Builder::new()
+            .serve_connection(hyper_util::rt::TokioIo::new(server), service)
+            .with_upgrades();
+        task::spawn("connection", connection).detach();
+        let request = http::Request::get(format!("ws://node{path}"))
+            .header("host", "node")
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("sec-websocket-protocol", "v5.channel.k8s.io")
+            .body(())
+            .unwrap();
+        let (socket, answer) = tokio_tungstenite::client_async(request, client).await.unwrap();
+        assert_eq!(answer.headers()["sec-websocket-protocol"], "v5.channel.k8s.io");
+        socket
+    }
+
+    /// Ends the daemon as SIGTERM does.
+    pub(crate) async fn stop(self) {
+        self.end.pull();
+        self.running.await.unwrap().unwrap();
+    }
+}
+
+fn options(data_dir: PathBuf) -> Options {
+    Options {
+        node_name: "n1".to_owned(),
+        node_ip: [127, 0, 0, 1].into(),
+        data_dir,
+        machine: Machine {
+            capacity: Amounts { cpu_milli: 2000, memory_bytes: 1 << 30 },
+            disk_bytes: 1 << 30,
+            machine_id: String::new(),
+            boot_id: String::new(),
+            kernel_version: String::new(),
+            os_image: String::new(),
+            host_name: "n1".to_owned(),
+        },
+        max_pods: 10,
+        labels: [].into(),
+        taints: Vec::new(),
+        os_label: "linux".to_owned(),
+        kubelet_version: "v1.36.0+minke.0.1.0".to_owned(),
+        runtime_version: "wasmtime://48.0.0".to_owned(),
+        port: None,
+        pod_range: "100.64.0.0/24".parse().unwrap(),
+        lease_duration: Duration::from_secs(40),
+        status_update: Duration::from_secs(10),
+        status_report: Duration::from_secs(300),
+        shutdown_grace: Duration::from_secs(5),
+        crash_loop: Law::exact(Duration::from_secs(10), Duration::from_secs(300)),
+        log_limits: LogLimits { segment_bytes: 1 << 20, segments: 2 },
+        owns_image_store: true,
+        tls: None,
+    }
+}
