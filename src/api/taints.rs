@@ -16,7 +16,8 @@ pub fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
         None | Some("") => true,
         Some(wanted) => wanted == actual,
     };
-    let is_same_value = || toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default();
+    let is_same_value =
+        || toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default();
     matches(&toleration.effect, &taint.effect)
         && matches(&toleration.key, &taint.key)
         && match toleration.operator.as_deref() {

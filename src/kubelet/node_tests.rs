@@ -170,6 +170,65 @@ async fn an_attached_client_talks_to_the_guest_and_is_told_of_its_end() {
 }
 
 #[tokio::test]
+async fn the_api_server_attaches_through_the_tunnel() {
+    let (_folder, node) = node().await;
+    let image = node.image("echo", ECHO);
+    node.create("web", json!({"restartPolicy": "Never", "containers": [{"name": "c", "image": image, "stdin": true}]}));
+    node.api.pod_in("web", "Running").await;
+
+    let mut client = node.attach_through_tunnel("/attach/default/web/c?stdin=true&stdout=true").await;
+    client.send(Message::binary(b"\0ping\n".as_slice())).await.unwrap();
+    let answer = client.next().await.unwrap().unwrap();
+    assert_eq!(answer.into_data(), b"\x01ping\n".as_slice());
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_alone_goes_on_from_its_own_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let (api, registry) = (FakeApi::default(), FakeRegistry::start().await);
+    let node = TestNode::start(&api, &registry, folder.path()).await;
+    let image = node.image("hello", HELLO);
+    node.create("web", json!({"containers": [{"name": "c", "image": image}]}));
+    node.answers("/containerLogs/default/web/c?previous=true", "hello\n").await;
+    node.stop().await;
+
+    api.set_away(true);
+    drop(registry);
+    let registry = FakeRegistry::start().await;
+    let node = TestNode::start(&api, &registry, folder.path()).await;
+    let path = "/containerLogs/default/web/c?previous=true&timestamps=true";
+    let before = node.get(path).await;
+    while node.get(path).await == before {
+        tokio::task::yield_now().await;
+    }
+    api.set_away(false);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn zz_http() {
+    let (_folder, node) = node().await;
+    let image = node.registry.push("web", std::fs::read("/work/main/target/guests/web.wasm").unwrap());
+    node.create(
+        "web",
+        json!({"containers": [{"name": "c", "image": image, "ports": [{"containerPort": 8080, "hostPort": 18080}]}]}),
+    );
+    node.api.pod_in("web", "Running").await;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    for _ in 0..3 {
+        let mut s = tokio::net::TcpStream::connect("127.0.0.1:18080").await.unwrap();
+        s.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut t = String::new();
+        s.read_to_string(&mut t).await.unwrap();
+        eprintln!("{t}");
+    }
+    let start = base::clock::Instant::now();
+    node.stop().await;
+    eprintln!("stop {:?}", start.elapsed());
+}
+
+#[tokio::test]
 async fn a_follower_reads_to_the_end_of_the_run() {
     let (_folder, node) = node().await;
     let image = node.image("echo", ECHO);

@@ -40,6 +40,8 @@ pub struct Options {
     pub port: Option<u16>,
     /// Addresses of pods, until the node's object names a `podCIDR`.
     pub pod_range: Range,
+    /// How long the first list of pods may take before the node goes on from what its own disk knows of them.
+    pub alone_after: Duration,
     /// How long a lease is good for; it is renewed every quarter of that.
     pub lease_duration: Duration,
     /// How often the node's status is looked at, and sent when it changed.

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base::backoff::Law;
-use base::shutdown::{self, Trigger};
+use base::shutdown::{self, Shutdown, Trigger};
 use base::task::{self, Task};
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 use tokio_tungstenite::WebSocketStream;
@@ -53,9 +54,10 @@ pub(crate) const ECHO: &str = r#"(module
 /// A node that runs on `api`, with its data in a folder and its images from `registry`.
 pub(crate) struct TestNode {
     pub(crate) api: FakeApi,
-    registry: FakeRegistry,
+    pub(crate) registry: FakeRegistry,
     router: axum::Router,
     end: Trigger,
+    shutdown: Shutdown,
     running: Task<Result<(), Error>>,
 }
 
@@ -78,8 +80,8 @@ impl TestNode {
         let kubelet = Kubelet::start(options(folder.join("node")), neighbours).unwrap();
         let router = kubelet.router();
         let (end, shutdown) = shutdown::channel();
-        let running = task::spawn("node", kubelet.run(shutdown));
-        Self { api: api.clone(), registry: registry.clone(), router, end, running }
+        let running = task::spawn("node", kubelet.run(shutdown.clone()));
+        Self { api: api.clone(), registry: registry.clone(), router, end, shutdown, running }
     }
 
     /// Makes an image of a module in text form and answers its name.
@@ -109,13 +111,45 @@ impl TestNode {
         String::from_utf8_lossy(&answer.into_body().collect().await.unwrap().to_bytes()).into_owned()
     }
 
+    /// Waits until the kubelet's HTTP API answers with this text.
+    pub(crate) async fn answers(&self, path: &str, expected: &str) {
+        let mut last = String::new();
+        let asked = async {
+            while last != expected {
+                // Nothing tells of a change here, so it is asked again.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                last = self.get(path).await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(20), asked).await.is_ok();
+        assert!(in_time, "{path} answered {last:?}, want {expected:?}");
+    }
+
+    /// Opens a WebSocket to the kubelet's HTTP API through a tunnel, as the API server does.
+    pub(crate) async fn attach_through_tunnel(&self, path: &str) -> WebSocketStream<TokioIo<hyper::upgrade::Upgraded>> {
+        use http_body_util::BodyExt as _;
+        let (client, server) = tokio::io::duplex(64 << 10);
+        let (router, shutdown) = (self.router.clone(), self.shutdown.clone());
+        task::spawn("tunnel", async move { tunnel::serve(server, router, &shutdown).await }).detach();
+        let tunnel = tunnel::Tunnel::begin(client).await.unwrap();
+        let request = http::Request::connect(format!("http://node{path}"))
+            .header("sec-websocket-protocol", "v5.channel.k8s.io")
+            .header("sec-websocket-version", "13")
+            .extension(hyper::ext::Protocol::from_static("websocket"))
+            .body(http_body_util::Empty::new().map_err(|never| match never {}).boxed_unsync())
+            .unwrap();
+        let answer = tunnel.request(request).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let io = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+        WebSocketStream::from_raw_socket(io, tokio_tungstenite::tungstenite::protocol::Role::Client, None).await
+    }
+
     /// Opens a WebSocket to the kubelet's HTTP API, over a connection in memory.
     pub(crate) async fn attach(&self, path: &str) -> WebSocketStream<DuplexStream> {
         let (client, server) = tokio::io::duplex(64 << 10);
         let service = hyper_util::service::TowerToHyperService::new(self.router.clone());
-        let connection = hyper::server::conn::http1::Builder::new()
-            .serve_connection(hyper_util::rt::TokioIo::new(server), service)
-            .with_upgrades();
+        let connection =
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(server), service).with_upgrades();
         task::spawn("connection", connection).detach();
         let request = http::Request::get(format!("ws://node{path}"))
             .header("host", "node")
@@ -160,6 +194,7 @@ fn options(data_dir: PathBuf) -> Options {
         runtime_version: "wasmtime://48.0.0".to_owned(),
         port: None,
         pod_range: "100.64.0.0/24".parse().unwrap(),
+        alone_after: Duration::from_millis(200),
         lease_duration: Duration::from_secs(40),
         status_update: Duration::from_secs(10),
         status_report: Duration::from_secs(300),

@@ -204,9 +204,13 @@ impl Loader {
             return loaded;
         }
         let staged = self.cache.stage();
-        self.compilers.compile(wasm, &staged, profile).await?;
+        let compiled = self.compilers.compile(wasm, &staged, profile).await;
         let this = Arc::clone(self);
         base::task::blocking(move || {
+            if let Err(error) = compiled {
+                this.cache.discard(&staged);
+                return Err(error.into());
+            }
             let artifact = this.cache.admit(key, &staged)?;
             this.link(&artifact, profile)
         })

@@ -27,6 +27,6 @@ pub use code::{Code, Kind, LoadError};
 pub use profiles::Profile;
 pub use runtime::{Error, Options, Runtime};
 pub use sandbox::{
-    Access, Discard, Exit, HttpOptions, Limits, MEMORY_MAX, Mount, OutputSink, Reader, Sandbox, SandboxSpec,
-    StartError, TRAP_TEXT_MAX, Usage, Writer, pipe,
+    Access, CONNECTIONS_MAX, Discard, Exit, HttpOptions, Limits, MEMORY_MAX, Mount, OutputSink, Reader, Sandbox,
+    SandboxSpec, StartError, TRAP_TEXT_MAX, Usage, Writer, pipe,
 };

@@ -59,7 +59,8 @@ pub enum Error {
 }
 
 impl Options {
-    /// Options with the usual bounds.
+    /// Options with the usual bounds: 4 GiB of code on disk, a minute and 1 GiB of memory for each compilation, a guest
+    /// thread a processor.
     #[must_use]
     pub fn new(cache_dir: PathBuf, compiler: Compiler) -> Self {
         Self {

@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 pub use exit::{Exit, TRAP_TEXT_MAX};
-pub use http::HttpOptions;
+pub use http::{CONNECTIONS_MAX, HttpOptions};
 pub use limits::{Limits, MEMORY_MAX};
 pub use pipe::{Discard, OutputSink, Reader, Writer, pipe};
 pub use spec::{Access, Mount, SandboxSpec, StartError};
@@ -172,7 +172,7 @@ impl Sandbox {
     }
 
     /// Serves HTTP/1.1 on a connection until the client or the sandbox ends it. Closes it at once when this is not an
-    /// http component, when it is ending, or when it has [`http::CONNECTIONS_MAX`] already. Dropping the future
+    /// http component, when it is ending, or when it has [`CONNECTIONS_MAX`] already. Dropping the future
     /// closes the connection; requests that have reached a guest run on until their deadline.
     pub async fn serve_connection(&self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         if let Some(server) = &self.shared.server {

@@ -6,12 +6,12 @@
 //! its neighbours their turns and nothing else.
 //!
 //! ```text
-//!              spawn                 popped                 Ready
-//!   (new) ───────────────▶ Queued ───────────▶ Running ───────────────▶ Done
-//!                            ▲  ▲                │   │
-//!                       wake │  │ woken meanwhile│   │ Pending
-//!                            │  └────────────────┘   ▼
-//!                            └────────────────────── Idle
+//!          spawn            popped              ready, or panicked
+//!   (new) ───────▶ Queued ─────────▶ Running ──────────────────────────▶ Done
+//!                   ▲  ▲              │   │
+//!              wake │  │    wake ▼    │   │ pending
+//!                   │  └── Woken ◀────┘   ▼
+//!                   └──────────────────── Idle
 //! ```
 //!
 //! Timers, file work and streams of the host's WASI run on a small tokio runtime of this floor.
@@ -24,8 +24,7 @@ use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
@@ -58,9 +57,9 @@ pub(crate) struct Threads {
 /// One guest's future and where it stands.
 pub(crate) struct Task {
     name: Arc<str>,
-    /// Held while polled; `None` once done. Never contended: only the thread in state `Running` takes it.
+    /// Locked while polled; `None` once done. Never contended: only the thread that runs it takes it.
     future: Mutex<Option<GuestFuture>>,
-    stage: AtomicU8,
+    stage: Mutex<Stage>,
     account: Arc<Account>,
     queue: Arc<Queue>,
 }
@@ -71,18 +70,19 @@ type GuestFuture = Pin<Box<dyn Future<Output = Afterwards> + Send>>;
 /// the account complete.
 pub(crate) type Afterwards = Box<dyn FnOnce() + Send>;
 
-/// The stages of a [`Task`]; see the module's drawing.
-mod stage {
-    /// Waits to be woken.
-    pub(super) const IDLE: u8 = 0;
-    /// In the queue.
-    pub(super) const QUEUED: u8 = 1;
-    /// Being polled.
-    pub(super) const RUNNING: u8 = 2;
-    /// Being polled, and woken meanwhile: goes back into the queue.
-    pub(super) const WOKEN: u8 = 3;
+/// Where a [`Task`] stands; see the module's drawing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    /// In the queue, or taken out of it and about to run; wakes change nothing, because it will look at all again.
+    Queued,
+    /// Being polled. Goes to `Idle` when it waits, to `Done` when it has ended.
+    Running,
+    /// Being polled, and woken meanwhile: goes back to `Queued` when it waits.
+    Woken,
+    /// Waits; a wake makes it `Queued`.
+    Idle,
     /// Ended; wakes do nothing.
-    pub(super) const DONE: u8 = 4;
+    Done,
 }
 
 impl Threads {
@@ -96,11 +96,12 @@ impl Threads {
             .on_thread_start(lower_priority)
             .enable_all()
             .build()?;
+        let ambient = host.handle().clone();
         let threads = Self { queue: Arc::new(Queue::new()), ticker, host: Some(host) };
         for index in 0..count.max(1) {
             let queue = Arc::clone(&threads.queue);
             let ticker = threads.ticker.clone();
-            let host = threads.host().clone();
+            let host = ambient.clone();
             thread::Builder::new().name(format!("guest-{index}")).spawn(move || run(&queue, &ticker, &host))?;
         }
         Ok(threads)
@@ -116,7 +117,7 @@ impl Threads {
         let task = Arc::new(Task {
             name,
             future: Mutex::new(Some(Box::pin(future))),
-            stage: AtomicU8::new(stage::QUEUED),
+            stage: Mutex::new(Stage::Queued),
             account,
             queue: Arc::clone(&self.queue),
         });
@@ -127,12 +128,6 @@ impl Threads {
     pub(crate) fn release(&self, account: &Account) {
         account.forgive();
         self.queue.reconsider();
-    }
-
-    /// Where timers and file work of guests belong.
-    pub(crate) fn host(&self) -> &tokio::runtime::Handle {
-        #[expect(clippy::expect_used, reason = "only drop takes it")]
-        self.host.as_ref().expect("the host runtime lives as long as its owner").handle()
     }
 }
 
@@ -173,7 +168,7 @@ impl Task {
 
     /// Gives the guest its slice.
     fn poll(self: Arc<Self>) {
-        self.stage.store(stage::RUNNING, Ordering::Release);
+        self.set_stage(Stage::Running);
         let waker = Waker::from(Arc::clone(&self));
         let mut future = self.future.lock().unwrap_or_else(PoisonError::into_inner);
         let started = thread_cpu();
@@ -196,7 +191,7 @@ impl Task {
         self.account.charge(thread_cpu().saturating_sub(started), Instant::now());
         match done {
             Some(afterwards) => {
-                self.stage.store(stage::DONE, Ordering::Release);
+                self.set_stage(Stage::Done);
                 afterwards();
             }
             None => self.rest(),
@@ -205,26 +200,41 @@ impl Task {
 
     /// After a poll that left the guest waiting.
     fn rest(self: Arc<Self>) {
-        let idle = self.stage.compare_exchange(stage::RUNNING, stage::IDLE, Ordering::AcqRel, Ordering::Acquire);
-        if idle.is_err() {
-            self.stage.store(stage::QUEUED, Ordering::Release);
-            let queue = Arc::clone(&self.queue);
-            queue.push(self);
+        let mut stage = self.stage();
+        let woken = *stage == Stage::Woken;
+        *stage = if woken { Stage::Queued } else { Stage::Idle };
+        drop(stage);
+        if woken {
+            self.enqueue();
         }
+    }
+
+    fn enqueue(self: Arc<Self>) {
+        let queue = Arc::clone(&self.queue);
+        queue.push(self);
+    }
+
+    fn set_stage(&self, stage: Stage) {
+        *self.stage() = stage;
+    }
+
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Wake for Task {
     fn wake(self: Arc<Self>) {
-        let next = |now| match now {
-            stage::IDLE => Some(stage::QUEUED),
-            stage::RUNNING => Some(stage::WOKEN),
-            _ => None,
+        let mut stage = self.stage();
+        let (next, enqueue) = match *stage {
+            Stage::Idle => (Stage::Queued, true),
+            Stage::Running => (Stage::Woken, false),
+            unchanged @ (Stage::Queued | Stage::Woken | Stage::Done) => (unchanged, false),
         };
-        let before = self.stage.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
-        if before == Ok(stage::IDLE) {
-            let queue = Arc::clone(&self.queue);
-            queue.push(self);
+        *stage = next;
+        drop(stage);
+        if enqueue {
+            self.enqueue();
         }
     }
 }

@@ -22,9 +22,6 @@ use super::view::View;
 use super::worker::Worker;
 use crate::daemon::Daemon;
 
-/// How long the first list may take before the pods of the journal are run from what this disk knows of them.
-const ALONE_AFTER: Duration = Duration::from_secs(3);
-
 /// How often the image store is told which images pods name. One that was just pulled is held by its container.
 const IMAGES_EVERY: Duration = Duration::from_secs(60);
 
@@ -100,7 +97,7 @@ impl Table {
             informer.synced().await;
         };
         tokio::pin!(picture);
-        if tokio::time::timeout(ALONE_AFTER, picture.as_mut()).await.is_err() {
+        if tokio::time::timeout(self.daemon.options.alone_after, picture.as_mut()).await.is_err() {
             self.run_alone().await;
             picture.await;
         }

@@ -33,6 +33,8 @@ struct State {
     objects: BTreeMap<String, Value>,
     /// Bodies of Events, in order.
     events: Vec<Value>,
+    /// Whether it refuses everything.
+    is_away: bool,
     watchers: Vec<mpsc::UnboundedSender<Result<Bytes, std::io::Error>>>,
     revision: u64,
 }
@@ -46,6 +48,13 @@ impl FakeApi {
             async move { Ok::<_, std::convert::Infallible>(api.answer(request).await) }
         });
         kube::Client::new(service, "default")
+    }
+
+    /// Makes the server refuse everything, or answer again.
+    pub(crate) fn set_away(&self, is_away: bool) {
+        let mut state = self.shared.state.lock().unwrap();
+        state.is_away = is_away;
+        state.watchers.clear();
     }
 
     /// Puts an object there, as if somebody had created or changed it.
@@ -102,6 +111,9 @@ impl FakeApi {
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         let path = parts.uri.path().to_owned();
         let is_watch = parts.uri.query().is_some_and(|query| query.contains("watch=true"));
+        if self.shared.state.lock().unwrap().is_away {
+            return failure(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &path);
+        }
         if is_watch {
             return self.watch();
         }
@@ -131,13 +143,7 @@ impl FakeApi {
         self.shared.changed.notify_waiters();
         match answer {
             Some(object) => Response::new(Body::from(object.to_string().into_bytes())),
-            None => {
-                let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404,
-                                    "reason": "NotFound", "message": format!("{path} not found")});
-                let mut response = Response::new(Body::from(status.to_string().into_bytes()));
-                *response.status_mut() = StatusCode::NOT_FOUND;
-                response
-            }
+            None => failure(StatusCode::NOT_FOUND, "NotFound", &path),
         }
     }
 
@@ -178,6 +184,16 @@ impl State {
 /// The path of the pod `default/NAME`.
 pub(crate) fn pod_path(name: &str) -> String {
     format!("/api/v1/namespaces/default/pods/{name}")
+}
+
+fn failure(code: StatusCode, reason: &str, path: &str) -> Response<Body> {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure",
+        "code": code.as_u16(), "reason": reason, "message": format!("{path}: {reason}"),
+    });
+    let mut response = Response::new(Body::from(status.to_string()));
+    *response.status_mut() = code;
+    response
 }
 
 fn event(kind: &str, object: &Value) -> Bytes {

@@ -150,11 +150,18 @@ impl Cache {
         self.folder.join(format!("{}-{number}.{STAGED}", std::process::id()))
     }
 
+    /// Removes what a compiler that failed may have written.
+    pub(crate) fn discard(&self, staged: &Path) {
+        if staged.exists() {
+            remove(staged);
+        }
+    }
+
     /// Takes what a compiler wrote under `key`. The staged file is gone afterwards, whatever comes of it.
     pub(crate) fn admit(&self, key: Key, staged: &Path) -> Result<Artifact, Error> {
         let admitted = self.try_admit(key, staged);
         if admitted.is_err() {
-            remove(staged);
+            self.discard(staged);
         }
         admitted
     }

@@ -49,7 +49,7 @@ pub struct HttpOptions {
 }
 
 /// Connections of one sandbox at once; more are closed when they come.
-pub(crate) const CONNECTIONS_MAX: u32 = 1024;
+pub const CONNECTIONS_MAX: u32 = 1024;
 
 /// Bytes of a request's head, and of hyper's buffer a connection; larger heads get 431.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -74,6 +74,7 @@ pub(super) struct Server {
     threads: Arc<Threads>,
     account: Arc<Account>,
     options: HttpOptions,
+    /// One permit an instance.
     instances: Arc<Semaphore>,
     /// One permit a connection.
     connections: Semaphore,
@@ -86,11 +87,17 @@ pub(super) struct Server {
 /// What a client is told instead of the guest's answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Refusal {
+    /// The request lacks what WASI calls its authority.
     NoHost,
+    /// Its body is announced as larger than is taken.
     TooLarge,
+    /// The guest trapped, or ended without an answer.
     Failed,
+    /// No instance came free within the deadline.
     Busy,
+    /// The sandbox ended meanwhile.
     Stopped,
+    /// The guest did not answer within the deadline.
     TooSlow,
 }
 
@@ -234,25 +241,29 @@ impl Server {
     /// One request's guest, on a guest thread.
     async fn run_guest(&self, request: Request<Incoming>, reply: Reply, deadline: base::clock::Instant) {
         let (program, _slot) = self.guest.code.program();
-        let (Program::Http(pre), Ok((wasi, outputs))) = (program, self.guest.context.wasi()) else {
-            return reply.refuse(Refusal::Failed);
+        let Program::Http(pre) = program else { return reply.refuse(Refusal::Failed) };
+        let (wasi, outputs) = match self.guest.context.wasi() {
+            Ok(made) => made,
+            Err(error) => {
+                tracing::warn!(sandbox = %self.name, %error, "a request's guest cannot be started");
+                return reply.refuse(Refusal::Failed);
+            }
         };
         let denied = Denied::default();
         let mut store = component_store(pre.engine(), wasi, &self.guest.memory, &denied);
-        let ended = tokio::select! {
+        let failure = tokio::select! {
             biased;
-            () = self.stopped.cancelled() => Err((Refusal::Stopped, None)),
-            () = tokio::time::sleep_until(deadline) => Err((Refusal::TooSlow, None)),
+            () = self.stopped.cancelled() => Some((Refusal::Stopped, None)),
+            () = tokio::time::sleep_until(deadline) => Some((Refusal::TooSlow, None)),
             outcome = self.call(&mut store, pre, request, reply.clone()) => {
-                outcome.map_err(|error| (Refusal::Failed, Some(trap_text(&error))))
+                outcome.err().map(|error| (Refusal::Failed, Some(trap_text(&error))))
             }
         };
-        let (refusal, trap) = ended.err().unwrap_or((Refusal::Failed, None));
-        if trap.is_some() || refusal != Refusal::Failed {
-            // Before the store goes, and with it the guest's end of the body.
-            reply.broken.store(true, Ordering::Release);
-        }
+        // Before the store goes, and with it the guest's end of the body.
+        reply.broken.store(failure.is_some(), Ordering::Release);
         drop(store);
+        // A guest that ends well without an answer has failed its client all the same.
+        let (refusal, trap) = failure.unwrap_or((Refusal::Failed, None));
         reply.refuse(refusal);
         if let Some(trap) = trap {
             let text = if denied.is_raised() { Exit::MemoryLimit(self.guest.memory.max()).to_string() } else { trap };

@@ -17,7 +17,7 @@ pub(crate) const SLICE_TICKS: u64 = 2;
 /// Idle ticks before the ticker sleeps: a guest that runs often wakes it seldom.
 const IDLE_TICKS: u32 = 3;
 
-/// A handle to the ticking thread, which ends with the last handle's [`Ticker::end`].
+/// A handle to the ticking thread, which runs until [`Ticker::end`].
 #[derive(Clone, Debug)]
 pub(crate) struct Ticker {
     shared: Arc<Shared>,

@@ -39,7 +39,7 @@ async fn what_is_no_webassembly_is_invalid() {
         let error = bench.runtime.load(&path, &format!("{bytes:?}"), Profile::Dense).await.unwrap_err();
         assert!(matches!(error, LoadError::Compile(CompileError::Invalid(_))), "{bytes:?}: {error}");
     }
-    assert_eq!(cached(bench.folder.path()), [PathBuf::new(); 0]);
+    assert_eq!(cached(bench.folder.path()).len(), 0);
 }
 
 #[tokio::test]
@@ -114,5 +114,5 @@ async fn a_compiler_that_wants_too_much_dies_alone() {
     let absent = Compiler::Child { program: folder.join("absent"), args: Vec::new() };
     let absent = load(with_child(folder, |options| options.compiler = absent)).await;
     assert!(absent.to_string().starts_with("cannot start the compiler"), "{absent}");
-    assert_eq!(cached(folder), [PathBuf::new(); 0]);
+    assert_eq!(cached(folder).len(), 0);
 }
