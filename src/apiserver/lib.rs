@@ -16,9 +16,11 @@ mod objects;
 mod options;
 mod paths;
 mod pins;
+mod registry;
 mod respond;
 mod seed;
 mod selection;
+mod submission;
 mod verbs;
 
 pub mod authentication;

@@ -55,7 +55,7 @@ pub struct ResourceRequest {
     pub resource: String,
     /// `None` for a collection.
     pub name: Option<String>,
-    /// What follows the name, without the rest of [`ResourceRequest::parts`].
+    /// What follows the name, without the rest of `ResourceRequest::parts`.
     pub subresource: Option<String>,
     /// Path segments beyond the subresource (`proxy/…`).
     pub rest: Vec<String>,

@@ -1,6 +1,6 @@
 //! The API server as one value: its table, store, caches and limits, and the tower service that callers speak to.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use api::scheme::Scheme;
 use api::status::Status;
@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::objects::Objects;
 use crate::options::Query;
 use crate::pins::Pins;
+use crate::registry::{self, Registry};
 use crate::request_info::{RequestInfo, ResourceRequest};
 use crate::respond::status;
 use crate::seed;
@@ -62,6 +63,7 @@ struct Shared {
     health: Health,
     metrics: Metrics,
     paths: paths::Paths,
+    registry: OnceLock<Registry>,
     shutdown: Shutdown,
     _feed: Task<()>,
 }
@@ -85,12 +87,18 @@ impl ApiServer {
             pins: Pins::default(),
             nodes: nodes::Nodes::default(),
             paths: paths::Paths::new(scheme),
+            registry: OnceLock::new(),
             shutdown,
             _feed: feed,
         };
         let server = Self { shared: Arc::new(shared) };
         seed::plant(&server).await?;
         Ok(server)
+    }
+
+    /// Serves the registry and uploads from `content`, from now on; a second call changes nothing.
+    pub fn keep_artifacts_in(&self, content: images::ContentStore) {
+        self.shared.registry.get_or_init(|| Registry::new(content));
     }
 
     /// Answers one request. Who asks stands in the request's extensions as a [`User`]; without one it is nobody.
@@ -101,6 +109,11 @@ impl ApiServer {
         let info = RequestInfo::parse(request.method(), uri.path(), uri.query().unwrap_or_default());
         let started = Instant::now();
         let (verb, resource) = info.labels(self.shared.scheme);
+        if let (RequestInfo::Path { path, .. }, Some(registry)) = (&info, self.registry())
+            && registry::is_registry(path)
+        {
+            return registry::serve(self, registry, &user, request).await;
+        }
         let answered = match info {
             RequestInfo::Resource(resource) => verbs::serve(self.clone(), user, resource, request).await,
             RequestInfo::Path { path, verb } => paths::serve(self, &user, &path, &verb, request).await,
@@ -170,6 +183,11 @@ impl ApiServer {
 
     pub(crate) fn paths(&self) -> &paths::Paths {
         &self.shared.paths
+    }
+
+    /// The cluster's own registry, once it has a place to keep artifacts.
+    pub(crate) fn registry(&self) -> Option<&Registry> {
+        self.shared.registry.get()
     }
 
     pub(crate) fn shutdown(&self) -> &Shutdown {

@@ -1,7 +1,7 @@
 //! Which addresses and ports Services get.
 //!
 //! What is in use is read from the watch cache of Services at each write, so nothing has to be kept in step; a lock
-//! keeps two writes from choosing the same address before either is stored ([`Services::reserve`]).
+//! keeps two writes from choosing the same address before either is stored (`Services::reserve`).
 
 use std::collections::HashSet;
 use std::net::IpAddr;

@@ -352,7 +352,7 @@ impl Pull<'_> {
         let mut scratches = Vec::with_capacity(layers.len());
         for (layer, compression) in layers {
             let ingest = self.download(layer).await?;
-            let scratch = ingest.into_scratch(&layer.digest).await.map_err(|error| self.store_error(error))?;
+            let scratch = ingest.into_scratch(Some(&layer.digest)).await.map_err(|error| self.store_error(error))?;
             scratches.push((scratch, *compression));
         }
         let (store, program) = (self.puller.store.clone(), program.map(str::to_owned));

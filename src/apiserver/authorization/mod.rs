@@ -1,7 +1,7 @@
 //! What a caller may do: a short fixed list until roles are objects.
 //!
-//! `system:masters` may do all; each component what upstream's role of its name lets it ([`rules`]); a node only its own
-//! things and what is bound to it ([`node`]); a bootstrap token only its certificate request. Everything else is 403 in
+//! `system:masters` may do all; each component what upstream's role of its name lets it (`rules`); a node only its own
+//! things and what is bound to it (`node`); a bootstrap token only its certificate request. Everything else is 403 in
 //! upstream's words.
 
 mod node;

@@ -16,15 +16,15 @@ use crate::authentication::User;
 use crate::{ApiServer, Options, services};
 
 /// A running server, which ends with the test.
-struct Cluster {
-    server: ApiServer,
+pub(crate) struct Cluster {
+    pub(crate) server: ApiServer,
     store: Store,
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
     _trigger: Trigger,
 }
 
 impl Cluster {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_in(tempfile::tempdir().unwrap()).await
     }
 
@@ -46,7 +46,7 @@ impl Cluster {
     }
 
     /// Asks as an administrator, with a JSON body unless it is null.
-    async fn ask(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
         self.ask_as(User::master("admin"), method, path, "application/json", body).await
     }
 

@@ -94,7 +94,7 @@ pub(crate) async fn serve(
     let query = Query::parse(http.uri().query().unwrap_or_default());
     server.authorize(&user, &request, &query)?;
     if request.group == RUN_GROUP {
-        return own::serve(&server, &request, http);
+        return own::serve(&server, &user, &request, http).await;
     }
     let (parts, body) = http.into_parts();
     let scheme = server.scheme();

@@ -23,7 +23,6 @@ const COPY_BYTES: usize = 64 << 10;
 /// Content that is being written. Dropping it removes what was written.
 #[derive(Debug)]
 pub struct Ingest {
-    shared: Arc<Shared>,
     /// `None` while a thread writes, and after a failed write.
     sink: Option<Sink>,
     temporary: TempPath,
@@ -42,12 +41,11 @@ pub struct Stored {
     pub(crate) pin: Pin,
 }
 
-/// A verified temporary file, to read once and forget.
+/// Verified content in a temporary file. It counts against the bound until it is dropped, which removes it.
 #[derive(Debug)]
-pub(crate) struct Scratch {
+pub struct Scratch {
     temporary: TempPath,
-    /// Counts its bytes until it is gone.
-    _sink: Sink,
+    sink: Sink,
 }
 
 /// Chunks that wait to be written together.
@@ -78,7 +76,7 @@ impl ContentStore {
         blocking(move || {
             let (file, temporary) = shared.layout.temporary_file()?;
             let sink = Sink::new(Arc::clone(&shared), file, Hasher::new(algorithm), 0, bytes_max);
-            Ok(Ingest { shared, sink: Some(sink), temporary, batch: Batch::default() })
+            Ok(Ingest { sink: Some(sink), temporary, batch: Batch::default() })
         })
         .await
     }
@@ -142,21 +140,17 @@ impl Ingest {
     /// # Errors
     /// When it is not what was expected, or the disk fails. Nothing is kept then.
     pub async fn commit(self, expected: Option<&Digest>) -> Result<Stored, Error> {
-        let shared = Arc::clone(&self.shared);
-        let expected = expected.cloned();
-        let (sink, temporary) = self.close().await?;
-        blocking(move || {
-            sink.verify(expected.as_ref())?;
-            shared.keep(sink, temporary)
-        })
-        .await
+        self.into_scratch(expected).await?.keep().await
     }
 
-    /// Verifies the content and hands it out as a file that the store will not know.
-    pub(crate) async fn into_scratch(self, expected: &Digest) -> Result<Scratch, Error> {
+    /// Verifies the content and hands it out as a file that the store does not know yet, to look into before it is kept.
+    ///
+    /// # Errors
+    /// When it is not what was expected, or the disk fails.
+    pub async fn into_scratch(self, expected: Option<&Digest>) -> Result<Scratch, Error> {
         let (sink, temporary) = self.close().await?;
-        sink.verify(Some(expected))?;
-        Ok(Scratch { temporary, _sink: sink })
+        sink.verify(expected)?;
+        Ok(Scratch { temporary, sink })
     }
 
     async fn flush(&mut self) -> Result<(), Error> {
@@ -182,8 +176,26 @@ impl Ingest {
 }
 
 impl Scratch {
-    pub(crate) fn path(&self) -> &Path {
+    /// Where the content lies for now.
+    #[must_use]
+    pub fn path(&self) -> &Path {
         &self.temporary
+    }
+
+    /// The content's digest.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.sink.digest()
+    }
+
+    /// Gives the content its name in the store.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn keep(self) -> Result<Stored, Error> {
+        let Self { temporary, sink } = self;
+        let shared = Arc::clone(&sink.shared);
+        blocking(move || shared.keep(sink, temporary)).await
     }
 }
 

@@ -45,8 +45,7 @@ use self::state::State;
 use crate::digest::Digest;
 use crate::reference::Reference;
 
-pub(crate) use self::ingest::Scratch;
-pub use self::ingest::{Ingest, Stored};
+pub use self::ingest::{Ingest, Scratch, Stored};
 pub use self::pulled::{Artifact, PulledImage};
 pub use self::repositories::{PutManifest, StoredManifest, Target};
 pub use self::uploads::{Append, UploadId};

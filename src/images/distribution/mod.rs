@@ -1,8 +1,8 @@
 //! Speaking to a registry: the client's half of the OCI distribution protocol.
 //!
 //! Answers are bounded in bytes and time whatever the registry sends: a manifest is read up to
-//! [`MANIFEST_BYTES_MAX`], content is handed out as a stream, and a connection that gives nothing for [`READ_IDLE_MAX`]
-//! is given up. Reading order: [`Transport`] (which hosts are spoken to how), [`session`] (requests to one repository,
+//! `MANIFEST_BYTES_MAX`, content is handed out as a stream, and a connection that gives nothing for `READ_IDLE_MAX`
+//! is given up. Reading order: `Transport` (which hosts are spoken to how), `session` (requests to one repository,
 //! with credentials).
 
 mod challenge;
