@@ -2,7 +2,7 @@
 //!
 //! A [`Recorder`] takes notices in at any place and never waits; its [`Writer`] puts them on the server, one after
 //! the other. What repeats is counted up, what is similar is combined, and who speaks too much about one object is
-//! cut short: [`correlate`] decides that, by upstream's numbers. Events are for people; nothing may depend on them,
+//! cut short: `correlate` decides that, by upstream's numbers. Events are for people; nothing may depend on them,
 //! so those that find no room or no server are dropped.
 
 mod correlate;

@@ -1,6 +1,6 @@
 //! One watch and one shared cache of a resource, and those who listen to its changes.
 //!
-//! An [`Informer`] reads; its [`writer`] follows the server. A list that starts anew is gathered aside and swapped in
+//! An [`Informer`] reads; its `writer` follows the server. A list that starts anew is gathered aside and swapped in
 //! whole, so that nobody sees half of it; what it changed is told as ordinary changes. There is no resync: listeners
 //! hear what changed and nothing else.
 
@@ -82,12 +82,18 @@ impl<K: Watched> Informer<K> {
     /// Starts to watch what `api` reaches and `config` selects.
     #[must_use]
     pub fn start(api: Api<K>, config: watcher::Config) -> Self {
+        Self::start_pruned(api, config, |_| {})
+    }
+
+    /// The same, keeping of each object what `prune` leaves of it.
+    #[must_use]
+    pub fn start_pruned(api: Api<K>, config: watcher::Config, prune: fn(&mut K)) -> Self {
         let shared = Arc::new(Shared {
             objects: Mutex::new(Snapshot::new()),
             listeners: Mutex::new(Vec::new()),
             synced: watch::Sender::new(false),
         });
-        let writer = Writer::new(Arc::clone(&shared));
+        let writer = Writer::new(Arc::clone(&shared), prune);
         let task = task::spawn("informer", writer.run(api, config.streaming_lists()));
         Self { shared, _task: Arc::new(task) }
     }

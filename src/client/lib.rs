@@ -9,7 +9,7 @@
 //!
 //! # Why
 //!
-//! Listeners of an [`Informer`](informer::Informer) are plain functions that hear each change with both its sides,
+//! Listeners of an [`Informer`] are plain functions that hear each change with both its sides,
 //! in order, and only add keys to a queue or keep a snapshot in step. So no channel between an informer and a
 //! reconcile loop can overflow, and coalescing happens in one place, the queue.
 

@@ -12,10 +12,10 @@
 //!                      volumes · images · env ─▶ containers ──▶ runtime ──▶ output ──▶ logs ──▶ disk
 //! ```
 //!
-//! Reading order: [`options`]; [`pods`] with its `state`, `sync` and `worker` (the heart); what a container needs
-//! ([`env`], [`fields`], [`objects`], [`sources`], [`volumes`], [`images`]) and how it runs ([`containers`], [`exit`],
-//! [`output`], [`host_ports`]); [`logs`]; what is told ([`statuses`], [`events`], [`node`], [`registration`]); what
-//! outlives the daemon ([`journal`]); what is asked of the node ([`http`], [`dial`]).
+//! Reading order: [`options`]; `pods` with its `state`, `sync` and `worker` (the heart); what a container needs
+//! ([`env`], `fields`, `objects`, `sources`, `volumes`, `images`) and how it runs (`containers`, `exit`,
+//! `output`, `host_ports`); `logs`; what is told (`statuses`, `events`, `node`, `registration`); what
+//! outlives the daemon (`journal`); what is asked of the node (`http`, `dial`).
 //!
 //! # Why
 //!

@@ -88,9 +88,9 @@ pub(crate) fn status(
         node_info: Some(core::NodeSystemInfo {
             architecture: architecture().to_owned(),
             boot_id: options.machine.boot_id.clone(),
-            container_runtime_version: options.runtime_version.clone(),
+            container_runtime_version: options.versions.runtime.clone(),
             kernel_version: options.machine.kernel_version.clone(),
-            kubelet_version: options.kubelet_version.clone(),
+            kubelet_version: options.versions.kubelet.clone(),
             machine_id: options.machine.machine_id.clone(),
             operating_system: "linux".to_owned(),
             os_image: options.machine.os_image.clone(),

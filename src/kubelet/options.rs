@@ -13,7 +13,7 @@ use network::range::Range;
 pub use crate::logs::Limits as LogLimits;
 pub use crate::machine::Machine;
 
-/// See the module. [`Options::new`] has upstream's defaults for what a flag may change.
+/// See the module. `Options::new` has upstream's defaults for what a flag may change.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The node's name.
@@ -32,10 +32,8 @@ pub struct Options {
     pub taints: Vec<core::Taint>,
     /// The value of `kubernetes.io/os`: `linux`, or `wasi` on a foreign cluster.
     pub os_label: String,
-    /// `v1.36.N+minke.X.Y.Z`.
-    pub kubelet_version: String,
-    /// `wasmtime://48.0.N`.
-    pub runtime_version: String,
+    /// What the node's object says that the daemon is.
+    pub versions: Versions,
     /// The port of the kubelet's HTTP API on the node's address; `None` serves it through the tunnel alone.
     pub port: Option<u16>,
     /// Addresses of pods, until the node's object names a `podCIDR`.
@@ -59,4 +57,42 @@ pub struct Options {
     pub owns_image_store: bool,
     /// TLS of the HTTP API: the node's serving certificate, and client certificates of the cluster's CA.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// What the daemon says that it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Versions {
+    /// `v1.36.N+minke.X.Y.Z`.
+    pub kubelet: String,
+    /// `wasmtime://48.0.N`.
+    pub runtime: String,
+}
+
+impl Options {
+    /// The options of a node that nobody said more about: this host, upstream's times and bounds.
+    #[must_use]
+    pub fn new(node_name: String, node_ip: IpAddr, data_dir: PathBuf, pod_range: Range, versions: Versions) -> Self {
+        Self {
+            machine: Machine::detect(&data_dir),
+            node_name,
+            node_ip,
+            data_dir,
+            max_pods: 1000,
+            labels: BTreeMap::new(),
+            taints: Vec::new(),
+            os_label: "linux".to_owned(),
+            versions,
+            port: Some(10250),
+            pod_range,
+            alone_after: Duration::from_secs(3),
+            lease_duration: Duration::from_secs(40),
+            status_update: Duration::from_secs(10),
+            status_report: Duration::from_secs(300),
+            shutdown_grace: Duration::from_secs(30),
+            crash_loop: Law::exact(Duration::from_secs(10), Duration::from_secs(300)),
+            log_limits: LogLimits { segment_bytes: 10 << 20, segments: 5 },
+            owns_image_store: true,
+            tls: None,
+        }
+    }
 }

@@ -6,7 +6,6 @@ pub(crate) mod registry;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use base::backoff::Law;
 use base::shutdown::{self, Shutdown, Trigger};
 use base::task::{self, Task};
 use hyper_util::rt::TokioIo;
@@ -14,8 +13,7 @@ use serde_json::{Value, json};
 use tokio::io::DuplexStream;
 use tokio_tungstenite::WebSocketStream;
 
-use crate::options::{LogLimits, Machine, Options};
-use crate::resources::Amounts;
+use crate::options::{LogLimits, Options, Versions};
 use crate::{Error, Kubelet, Neighbours};
 use api::FakeApi;
 use registry::FakeRegistry;
@@ -173,35 +171,14 @@ impl TestNode {
 }
 
 fn options(data_dir: PathBuf) -> Options {
+    let versions = Versions { kubelet: "v1.36.0+minke.0.1.0".to_owned(), runtime: "wasmtime://48.0.0".to_owned() };
+    let range = "100.64.0.0/24".parse().unwrap();
+    let options = Options::new("n1".to_owned(), [127, 0, 0, 1].into(), data_dir, range, versions);
     Options {
-        node_name: "n1".to_owned(),
-        node_ip: [127, 0, 0, 1].into(),
-        data_dir,
-        machine: Machine {
-            capacity: Amounts { cpu_milli: 2000, memory_bytes: 1 << 30 },
-            disk_bytes: 1 << 30,
-            machine_id: String::new(),
-            boot_id: String::new(),
-            kernel_version: String::new(),
-            os_image: String::new(),
-            host_name: "n1".to_owned(),
-        },
-        max_pods: 10,
-        labels: [].into(),
-        taints: Vec::new(),
-        os_label: "linux".to_owned(),
-        kubelet_version: "v1.36.0+minke.0.1.0".to_owned(),
-        runtime_version: "wasmtime://48.0.0".to_owned(),
         port: None,
-        pod_range: "100.64.0.0/24".parse().unwrap(),
         alone_after: Duration::from_millis(200),
-        lease_duration: Duration::from_secs(40),
-        status_update: Duration::from_secs(10),
-        status_report: Duration::from_secs(300),
         shutdown_grace: Duration::from_secs(5),
-        crash_loop: Law::exact(Duration::from_secs(10), Duration::from_secs(300)),
         log_limits: LogLimits { segment_bytes: 1 << 20, segments: 2 },
-        owns_image_store: true,
-        tls: None,
+        ..options
     }
 }

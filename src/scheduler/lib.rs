@@ -1,6 +1,6 @@
 //! Finds a node for each pod that has none: a queue, a snapshot, a decision, a binding.
 //!
-//! This floor must never decide within a task: [`schedule`] and the [`plugins`] are pure functions of a pod and a
+//! This floor must never decide within a task: `schedule` and the `plugins` are pure functions of a pod and a
 //! snapshot, without clock or chance. It meets pods and nodes as objects alone, so that upstream's scheduler can stand
 //! in its place.
 //!
@@ -10,8 +10,8 @@
 //!                        └────────────────────────────────────────┴───────────────────────────────────┘
 //! ```
 //!
-//! Reading order: [`pod`], [`node`] and [`resources`] (what is known of each), [`plugins`] and [`schedule`] (the
-//! decision), [`queue`] and [`cache`] (the values behind the lock), [`state`] (how changes enter them), [`bind`] (how
+//! Reading order: `pod`, `node` and `resources` (what is known of each), `plugins` and `schedule` (the
+//! decision), `queue` and `cache` (the values behind the lock), `state` (how changes enter them), `bind` (how
 //! the answer reaches the API server), and below how they run.
 //!
 //! # Why

@@ -20,11 +20,13 @@ pub(super) struct Writer<K> {
     shared: Arc<Shared<K>>,
     /// The list that is being gathered; empty between lists.
     listed: Snapshot<K>,
+    /// Drops what nobody here reads.
+    prune: fn(&mut K),
 }
 
 impl<K: Watched> Writer<K> {
-    pub(super) fn new(shared: Arc<Shared<K>>) -> Self {
-        Self { shared, listed: Snapshot::new() }
+    pub(super) fn new(shared: Arc<Shared<K>>, prune: fn(&mut K)) -> Self {
+        Self { shared, listed: Snapshot::new(), prune }
     }
 
     /// Follows the server until it is dropped; a watch that breaks is started again where it stood.
@@ -54,7 +56,10 @@ impl<K: Watched> Writer<K> {
     }
 
     fn apply(&mut self, event: Event<K>) {
-        let event = event.modify(|object| object.meta_mut().managed_fields = None);
+        let event = event.modify(|object| {
+            object.meta_mut().managed_fields = None;
+            (self.prune)(object);
+        });
         match event {
             Event::Init => self.listed = Snapshot::new(),
             Event::InitApply(object) => {
@@ -154,7 +159,7 @@ mod tests {
                 heard.lock().unwrap().push(line);
             }
         });
-        Writer::new(shared).follow("configmaps", stream::iter(events)).await;
+        Writer::new(shared, |_| {}).follow("configmaps", stream::iter(events)).await;
         let heard = heard.lock().unwrap().clone();
         (informer, heard)
     }
@@ -207,7 +212,7 @@ mod tests {
         });
         assert_eq!(*count.lock().unwrap(), 1);
         drop(subscription);
-        let mut writer = Writer::new(Arc::clone(&informer.shared));
+        let mut writer = Writer::new(Arc::clone(&informer.shared), |_| {});
         writer.apply(Event::Apply(map("b", "2")));
         assert_eq!(*count.lock().unwrap(), 1, "called after its end");
     }
