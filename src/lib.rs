@@ -46,13 +46,22 @@
 //! for, what it must never do, and in which order to read it.
 
 mod arguments;
+pub mod config_file;
+mod control_plane;
 mod data_folder;
+pub mod flag_values;
+mod host;
 mod logging;
+mod node_daemon;
+mod node_identity;
+mod signals;
+mod supervisor;
 pub mod up;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 pub use arguments::{Arguments, Command};
 
@@ -62,22 +71,40 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Reads the arguments and does what they say; the exit code is the process's.
 #[must_use]
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    let mut given: Vec<OsString> = std::env::args_os().collect();
+    if given.get(1).is_some_and(|verb| verb == node_daemon::COMPILE) {
+        // A process that only compiles, within limits that leave no room for anything else.
+        return match u8::try_from(runtime::compile_main(given.drain(2..))) {
+            Ok(code) => ExitCode::from(code),
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
+    let arguments = match config_file::extend(&Arguments::command(), given) {
+        Ok(given) => Arguments::parse_from(given),
+        Err(error) => return failed(&error),
+    };
     logging::start(&arguments.logging);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&anyhow::Error::new(error).context("cannot start the threads that serve")),
     };
-    let done = match arguments.command {
-        Command::Up(options) => runtime.block_on(up::run(options)),
+    match runtime.block_on(act(arguments.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+async fn act(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Up(options) => up::run(*options).await,
         Command::Version => {
             version();
             Ok(())
         }
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "minke", &mut std::io::stdout());
+            Ok(())
+        }
     }
 }
 

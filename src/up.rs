@@ -1,116 +1,99 @@
 //! `minke up`: a whole cluster in one process.
+//!
+//! The node meets the API server as any node does, as its own user and within its rights; only that its requests are
+//! function calls. What the server asks of the node goes over the connection that the node dials, as everywhere.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use apiserver::bootstrap::{self, Keys};
-use apiserver::serve::{self, Entry, tls};
-use apiserver::{ApiServer, services};
-use base::shutdown::{self, Trigger};
-use base::task;
-use store::Store;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use anyhow::Result;
+use apiserver::authentication::User;
+use base::pki::{Authority, Identity, Subject};
+use base::{shutdown, task};
 
 use crate::arguments::Up;
-use crate::{VERSION, data_folder};
+use crate::control_plane::{self, ControlPlane};
+use crate::node_daemon::{self, Cluster};
+use crate::node_identity::{self, NodeIdentity};
+use crate::signals::Signals;
+use crate::{VERSION, data_folder, supervisor};
+
+/// How long the node's certificate lives. It is made anew at each start, never written down, and renewed at two thirds.
+const CERTIFICATE_LIFE: Duration = Duration::from_hours(365 * 24);
 
 /// Runs until the process is asked to end.
 ///
 /// # Errors
 /// When the cluster cannot start; the message says what to do.
 pub async fn run(options: Up) -> Result<()> {
-    let folder = data_folder::choose(options.data_dir)?;
-    // The port first: a second `up` on the same data directory is told so before anything is written.
-    let listener = listen(options.listen).await?;
-    let address = listener.local_addr()?;
-    let keys = bootstrap::prepare(&bootstrap::Options {
-        folder: folder.clone(),
-        names: names(address, options.tls_sans),
-        url: url(address),
-    })?;
-    let store = Store::open(store::Options::file(folder.join("store.redb"))).await?;
-    let (trigger, shutdown) = shutdown::channel();
-    let server_options = apiserver::Options { services: services::Ranges::default(), version: VERSION.to_owned() };
-    let server = ApiServer::start(store.clone(), server_options, shutdown.clone()).await?;
-    let entry = Entry {
-        tls: tls::config(tls::Serving::new(&keys.serving)?, keys.authority.certificate_pem())?,
-        tokens: Default::default(),
+    let folder = data_folder::choose(options.process.data_dir)?;
+    let signals = Signals::listen()?;
+    let name = node_daemon::name(&options.node)?;
+    let plane = ControlPlane::start(&folder, &options.control_plane, &options.node.artifacts).await?;
+    let node_folder = folder.join("node");
+    let subject = node_identity::subject(&name);
+    let issued = plane.authority.issue(&subject, CERTIFICATE_LIFE)?;
+    let identity = NodeIdentity::new(&issued, plane.authority.certificate_pem())?;
+    let renewal = renew(identity.clone(), issued, subject.clone(), Arc::clone(&plane.authority));
+    let _renewal = task::spawn("node certificate", renewal);
+    let user = User::authenticated(&subject.common_name, subject.organization.into_iter().collect());
+    let cluster = Cluster {
+        client: control_plane::in_process(&plane.server, user),
+        url: plane.url.clone(),
+        identity,
+        content: plane.content.clone(),
+        owns_content: true,
+        port: None,
     };
-    let serving = task::spawn("api server", serve::run(server, listener, entry, shutdown));
-    welcome(&folder, address, &keys);
+    let ip = options.node.node_ip.unwrap_or_else(|| node_ip(options.control_plane.listen.ip()));
+    let kubelet = node_daemon::prepare(&node_folder, name, ip, &options.node, cluster).await?;
+    welcome(&folder, &plane);
+    supervisor::ready();
 
-    end_requested(trigger).await?;
-    serving.await.context("the API server ended early")?;
-    store.close().await?;
-    Ok(())
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}: is another `minke up` running? Choose another with --listen ADDR:PORT")
-    })
-}
-
-/// Every name under which the server is reached.
-fn names(address: SocketAddr, further: Vec<String>) -> Vec<String> {
-    let mut names: Vec<String> = [
-        "localhost",
-        "kubernetes",
-        "kubernetes.default",
-        "kubernetes.default.svc",
-        "kubernetes.default.svc.cluster.local",
-        "127.0.0.1",
-        "::1",
-        "100.96.0.1",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    names.push(address.ip().to_string());
-    names.extend(further);
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// How clients on this machine reach a listener.
-fn url(address: SocketAddr) -> String {
-    let host = match address.ip() {
-        ip if !ip.is_unspecified() => ip,
-        IpAddr::V4(_) => IpAddr::from([127, 0, 0, 1]),
-        IpAddr::V6(_) => IpAddr::from(std::net::Ipv6Addr::LOCALHOST),
+    let (end_of_node, shutdown) = shutdown::channel();
+    let node = kubelet.run(shutdown);
+    tokio::pin!(node);
+    let ended = tokio::select! {
+        ended = &mut node => ended,
+        () = signals.first() => {
+            supervisor::stopping();
+            // The pods end first, while the API server still hears how.
+            end_of_node.pull();
+            node.await
+        }
     };
-    format!("https://{}", SocketAddr::new(host, address.port()))
+    plane.end().await?;
+    Ok(ended?)
+}
+
+/// Makes the node's certificate anew whenever it is due.
+async fn renew(identity: NodeIdentity, mut issued: Identity, subject: Subject, authority: Arc<Authority>) {
+    loop {
+        let renewed = async {
+            node_identity::due(&issued).await?;
+            issued = authority.issue(&subject, CERTIFICATE_LIFE)?;
+            identity.renew(&issued)
+        };
+        if let Err(error) = renewed.await {
+            return tracing::error!(%error, "the node's certificate cannot be renewed; it serves until it runs out");
+        }
+        tracing::info!(user = subject.common_name, "the node's certificate was renewed");
+    }
+}
+
+/// The node's address: the one that the API server listens on, or this machine's own.
+fn node_ip(listen: IpAddr) -> IpAddr {
+    if listen.is_unspecified() { std::net::Ipv4Addr::LOCALHOST.into() } else { listen }
 }
 
 /// Says what there is and what to type next.
 #[expect(clippy::print_stdout, reason = "what the person who started it reads")]
-fn welcome(folder: &Path, address: SocketAddr, keys: &Keys) {
-    let what = if keys.is_new { "made a new cluster in" } else { "goes on with the cluster in" };
+fn welcome(folder: &Path, plane: &ControlPlane) {
+    let what = if plane.is_new { "made a new cluster in" } else { "goes on with the cluster in" };
     println!("minke {VERSION} {what} {}", folder.display());
-    println!("The API server listens on {}", url(address));
+    println!("The API server listens on {}", plane.url);
     println!("Now type, in another terminal:  export KUBECONFIG={}", folder.join("kubeconfig").display());
-    println!("and then:                       kubectl get namespaces");
-}
-
-/// Waits for SIGTERM or SIGINT, then asks everything to end.
-async fn end_requested(trigger: Trigger) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tracing::info!("ending: requests under way are finished, a second signal ends at once");
-    trigger.pull();
-    task::spawn("second signal", async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        std::process::exit(130);
-    })
-    .detach();
-    Ok(())
+    println!("and then:                       kubectl get nodes");
 }

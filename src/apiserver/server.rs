@@ -1,6 +1,9 @@
 //! The API server as one value: its table, store, caches and limits, and the tower service that callers speak to.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
 use api::scheme::Scheme;
 use api::status::Status;
@@ -124,24 +127,9 @@ impl ApiServer {
     }
 
     /// The service that a `kube::Client` of this process speaks to, as `user`.
-    pub fn service_as(
-        &self,
-        user: User,
-    ) -> impl tower::Service<
-        Request<Body>,
-        Response = Response<Body>,
-        Error = std::convert::Infallible,
-        Future = impl Future<Output = Result<Response<Body>, std::convert::Infallible>> + Send,
-    > + Clone
-    + Send
-    + Sync
-    + 'static {
-        let server = self.clone();
-        tower::service_fn(move |mut request: Request<Body>| {
-            let server = server.clone();
-            request.extensions_mut().insert(user.clone());
-            async move { Ok(server.handle(request).await) }
-        })
+    #[must_use]
+    pub fn service_as(&self, user: User) -> InProcess {
+        InProcess { server: self.clone(), user }
     }
 
     /// Refuses what the caller has no right to.
@@ -202,5 +190,33 @@ impl ApiServer {
     /// A random number from 0 to 1, to spread what would else happen at once.
     pub(crate) fn random_fraction(&self) -> f64 {
         rand::rng().random()
+    }
+}
+
+/// The API server as a tower service, for a caller in this process: no socket, no TLS, the same rights.
+#[derive(Clone, Debug)]
+pub struct InProcess {
+    server: ApiServer,
+    user: User,
+}
+
+impl<B> tower::Service<Request<B>> for InProcess
+where
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<tower::BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let server = self.server.clone();
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.user.clone());
+        Box::pin(async move { Ok(server.handle(request).await) })
     }
 }

@@ -1,16 +1,20 @@
 //! A `kube::Client`: of the server in this process, or of one over TLS.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base::pki::Identity;
 use http::{Request, Response};
-use kube::client::Body;
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::{Body, ConfigExt as _};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use serde_json::json;
 use tower::timeout::Timeout;
-use tower::{BoxError, Service};
+use tower::{BoxError, Service, ServiceBuilder};
 
 /// The longest that a server may take until an answer begins: upstream's API server cuts requests off after a
 /// minute, so whoever waits longer waits in vain. Watches begin to answer at once and are not bounded by it.
@@ -121,6 +125,25 @@ pub async fn to_server(server: &Server) -> Result<Client, Error> {
         .await
         .map_err(|error| broken(error.into()))?;
     over_tls(config)
+}
+
+/// A client of the server at `url` that connects as `tls` says: for who renews a certificate while it runs.
+///
+/// # Errors
+/// When `url` is none.
+pub fn with_tls(url: &str, tls: Arc<rustls::ClientConfig>) -> Result<Client, Error> {
+    let broken = |source: BoxError| Error::Server { url: url.to_owned(), source };
+    let uri = url.parse::<http::Uri>().map_err(|error| broken(error.into()))?;
+    let config = Config::new(uri);
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT_DEADLINE));
+    let tls = rustls::ClientConfig::clone(&tls);
+    let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().wrap_connector(tcp);
+    let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let service = ServiceBuilder::new().layer(config.base_uri_layer()).service(http);
+    Ok(Client::new(Timeout::new(service, ANSWER_DEADLINE), "default"))
 }
 
 fn over_tls(mut config: Config) -> Result<Client, Error> {

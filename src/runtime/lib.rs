@@ -30,3 +30,6 @@ pub use sandbox::{
     Access, CONNECTIONS_MAX, Discard, Exit, HttpOptions, Limits, MEMORY_MAX, Mount, OutputSink, Reader, Sandbox,
     SandboxSpec, StartError, TRAP_TEXT_MAX, Usage, Writer, pipe,
 };
+
+/// The wasmtime that runs guests; `tests/tidy.rs` holds it against `Cargo.lock`.
+pub const WASMTIME_VERSION: &str = "48.0.8";
