@@ -34,6 +34,15 @@ pub enum Command {
     /// The first start makes a data directory with keys, a store and a kubeconfig; later ones go on where the last one
     /// ended.
     Up(Box<Up>),
+    /// Start a control plane without a node: API server, controllers, scheduler.
+    ///
+    /// Nodes join it with `minke node --join`; `minke token create --print-join-command` prints the whole line.
+    Server(Box<Server>),
+    /// Start a node that runs pods, and join it to a cluster.
+    ///
+    /// The first start needs --join, --token and --ca-hash, and fetches a certificate of the node's own; later ones need
+    /// the data directory alone.
+    Node(Box<Node>),
     /// Print the version.
     Version,
     /// Print what a shell needs to complete our commands.

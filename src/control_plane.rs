@@ -11,8 +11,8 @@ use anyhow::{Context as _, Result, bail};
 use apiserver::authentication::User;
 use apiserver::bootstrap::{self, Keys};
 use apiserver::serve::{self, Entry, tls};
-use apiserver::{ApiServer, services};
-use base::pki::Authority;
+use apiserver::{ApiServer, TolerationSeconds, services};
+use base::pki::{Authority, Identity};
 use base::shutdown::{self, Trigger};
 use base::task::{self, Task};
 use client::Informers;
@@ -74,7 +74,7 @@ impl ControlPlane {
         let server = ApiServer::start(store.clone(), server_options(options)?, shutdown.clone()).await?;
         server.keep_artifacts_in(content.clone());
         let entry = Entry {
-            tls: tls::config(tls::Serving::new(&serving)?, authority.certificate_pem())?,
+            tls: tls::config(tls::Serving::new(&with_authority(serving, &authority))?, authority.certificate_pem())?,
             tokens: Default::default(),
         };
         let serving = vec![
@@ -148,7 +148,11 @@ fn server_options(options: &Options) -> Result<apiserver::Options> {
     }
     let (first, last) = options.service_node_port_range;
     let services = services::Ranges { cluster_ips: (base, services.prefix()), node_ports: first..=last };
-    Ok(apiserver::Options { services, version: VERSION.to_owned() })
+    let toleration_seconds = TolerationSeconds {
+        not_ready: options.default_not_ready_toleration_seconds,
+        unreachable: options.default_unreachable_toleration_seconds,
+    };
+    Ok(apiserver::Options { services, toleration_seconds, ..apiserver::Options::new(VERSION) })
 }
 
 /// Every name under which the server is reached.
@@ -171,6 +175,13 @@ fn names(address: SocketAddr, options: &Options) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+/// The serving certificate followed by the authority's: a node that joins knows the cluster by its authority's hash, and
+/// has to see what it is the hash of.
+fn with_authority(serving: Identity, authority: &Authority) -> Identity {
+    let certificate_pem = format!("{}{}", serving.certificate_pem, authority.certificate_pem());
+    Identity { certificate_pem, ..serving }
 }
 
 /// How clients on this machine reach a listener.

@@ -51,12 +51,16 @@ mod control_plane;
 mod data_folder;
 pub mod flag_values;
 mod host;
+mod join;
 mod logging;
+pub mod node;
 mod node_daemon;
 mod node_identity;
+pub mod server;
 mod signals;
 mod supervisor;
 pub mod up;
+mod welcome;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -97,6 +101,8 @@ pub fn run() -> ExitCode {
 async fn act(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Up(options) => up::run(*options).await,
+        Command::Server(options) => server::run(*options).await,
+        Command::Node(options) => node::run(*options).await,
         Command::Version => {
             version();
             Ok(())

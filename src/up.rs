@@ -4,7 +4,6 @@
 //! function calls. What the server asks of the node goes over the connection that the node dials, as everywhere.
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use crate::control_plane::{self, ControlPlane};
 use crate::node_daemon::{self, Cluster};
 use crate::node_identity::{self, NodeIdentity};
 use crate::signals::Signals;
-use crate::{VERSION, data_folder, supervisor};
+use crate::{data_folder, supervisor, welcome};
 
 /// How long the node's certificate lives. It is made anew at each start, never written down, and renewed at two thirds.
 const CERTIFICATE_LIFE: Duration = Duration::from_hours(365 * 24);
@@ -49,7 +48,7 @@ pub async fn run(options: Up) -> Result<()> {
     };
     let ip = options.node.node_ip.unwrap_or_else(|| node_ip(options.control_plane.listen.ip()));
     let kubelet = node_daemon::prepare(&node_folder, name, ip, &options.node, cluster).await?;
-    welcome(&folder, &plane);
+    welcome::say(&folder, &plane.url, plane.is_new, "kubectl get nodes");
     supervisor::ready();
 
     let (end_of_node, shutdown) = shutdown::channel();
@@ -86,14 +85,4 @@ async fn renew(identity: NodeIdentity, mut issued: Identity, subject: Subject, a
 /// The node's address: the one that the API server listens on, or this machine's own.
 fn node_ip(listen: IpAddr) -> IpAddr {
     if listen.is_unspecified() { std::net::Ipv4Addr::LOCALHOST.into() } else { listen }
-}
-
-/// Says what there is and what to type next.
-#[expect(clippy::print_stdout, reason = "what the person who started it reads")]
-fn welcome(folder: &Path, plane: &ControlPlane) {
-    let what = if plane.is_new { "made a new cluster in" } else { "goes on with the cluster in" };
-    println!("minke {VERSION} {what} {}", folder.display());
-    println!("The API server listens on {}", plane.url);
-    println!("Now type, in another terminal:  export KUBECONFIG={}", folder.join("kubeconfig").display());
-    println!("and then:                       kubectl get nodes");
 }

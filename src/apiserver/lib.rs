@@ -35,7 +35,7 @@ pub mod server;
 pub mod services;
 pub mod version;
 
-pub use server::{ApiServer, InProcess, Options, StartError};
+pub use server::{ApiServer, InProcess, Options, StartError, TolerationSeconds};
 
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,26 @@ pub struct Options {
     pub services: services::Ranges,
     /// `minke`'s own version, which is part of `gitVersion`.
     pub version: String,
+    /// How long a pod stays bound to a node in trouble unless it says so itself.
+    pub toleration_seconds: TolerationSeconds,
+}
+
+/// What `DefaultTolerationSeconds` gives to pods, in seconds; upstream's flags of the same names.
+#[derive(Clone, Copy, Debug)]
+pub struct TolerationSeconds {
+    /// `--default-not-ready-toleration-seconds`
+    pub not_ready: i64,
+    /// `--default-unreachable-toleration-seconds`
+    pub unreachable: i64,
+}
+
+impl Options {
+    /// Upstream's defaults for a server of Minke's version `version`.
+    #[must_use]
+    pub fn new(version: &str) -> Self {
+        let toleration_seconds = TolerationSeconds { not_ready: 300, unreachable: 300 };
+        Self { services: services::Ranges::default(), version: version.to_owned(), toleration_seconds }
+    }
 }
 
 /// Why the API server could not start.

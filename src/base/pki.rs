@@ -280,8 +280,23 @@ pub fn read_certificate_der(der: &[u8]) -> Result<Facts, Error> {
 pub fn public_key_hash(certificate_pem: &str) -> Result<String, Error> {
     let unread = |reason: String| Error::Read { what: "certificate", reason };
     let der = CertificateDer::from_pem_slice(certificate_pem.as_bytes()).map_err(|error| unread(error.to_string()))?;
-    let (_, certificate) = X509Certificate::from_der(&der).map_err(|error| unread(error.to_string()))?;
+    public_key_hash_der(&der)
+}
+
+/// The same of a certificate as it comes over TLS.
+///
+/// # Errors
+/// When the certificate cannot be read.
+pub fn public_key_hash_der(der: &[u8]) -> Result<String, Error> {
+    let unread = |reason: String| Error::Read { what: "certificate", reason };
+    let (_, certificate) = X509Certificate::from_der(der).map_err(|error| unread(error.to_string()))?;
     Ok(hash_of(certificate.public_key().raw))
+}
+
+/// A certificate as it comes over TLS, as PEM.
+#[must_use]
+pub fn to_pem(der: &[u8]) -> String {
+    pem::encode(&pem::Pem::new("CERTIFICATE", der))
 }
 
 fn hash_of(public_key_info: &[u8]) -> String {

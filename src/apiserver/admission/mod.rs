@@ -3,6 +3,7 @@
 //! Each plugin is a file with upstream's name and rules. Plugins read the watch caches and change the object in
 //! place; the first refusal ends the request.
 
+mod certificate_requests;
 mod namespace_lifecycle;
 mod node_restriction;
 mod pods;
@@ -22,6 +23,7 @@ pub(crate) fn admit_create(call: &Call, object: &mut Value, keep: Keep) -> Resul
     match (&*call.resource.group, &*call.resource.plural) {
         ("", "pods") => pods::admit_create(call, object),
         ("", "services") => services::admit_create(call, object, keep),
+        ("certificates.k8s.io", "certificatesigningrequests") => certificate_requests::admit_create(call, object),
         _ => Ok(()),
     }
 }

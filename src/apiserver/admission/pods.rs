@@ -1,6 +1,5 @@
 //! What upstream's default plugins do to a new pod: `ServiceAccount` (its account), `Priority`, `RuntimeClass`
-//! (overhead and node selector), `DefaultTolerationSeconds`,
-//! and the refusal of what cannot be true of Wasm.
+//! (overhead and node selector), `DefaultTolerationSeconds`, and the refusal of what cannot be true of Wasm.
 
 use api::scheme::Scheme;
 use api::status::Status;
@@ -8,16 +7,14 @@ use api::{meta, validation};
 use serde_json::{Value, json};
 
 use crate::objects::unreadable;
+use crate::server::TolerationSeconds;
 use crate::verbs::Call;
-
-/// How long a pod stays on a node that is not ready or not reachable, if it says nothing, as upstream's default.
-const TOLERATION_SECONDS: i64 = 300;
 
 pub(super) fn admit_create(call: &Call, pod: &mut Value) -> Result<(), Status> {
     service_account(call, pod)?;
     priority(call, pod)?;
     runtime_class(call, pod)?;
-    default_tolerations(pod);
+    default_tolerations(pod, call.server.options().toleration_seconds);
     let refusals = validation::wasm::refusals(pod);
     if !refusals.is_empty() {
         return Err(Status::invalid("", "Pod", meta::name(pod), refusals));
@@ -109,16 +106,19 @@ fn runtime_class(call: &Call, pod: &mut Value) -> Result<(), Status> {
 }
 
 /// Tolerations for nodes that are not ready or unreachable, where the pod has none of its own.
-fn default_tolerations(pod: &mut Value) {
+fn default_tolerations(pod: &mut Value, seconds: TolerationSeconds) {
     let own = pod.pointer("/spec/tolerations").and_then(Value::as_array).cloned().unwrap_or_default();
-    for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+    let defaults =
+        [("node.kubernetes.io/not-ready", seconds.not_ready), ("node.kubernetes.io/unreachable", seconds.unreachable)];
+    for (key, seconds) in defaults {
         let is_covered = own.iter().any(|toleration| {
             let said = |name: &str| toleration.get(name).and_then(Value::as_str).unwrap_or_default();
             (said("key") == key || said("key").is_empty())
                 && (said("effect") == "NoExecute" || said("effect").is_empty())
         });
         if !is_covered {
-            let toleration = json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": TOLERATION_SECONDS});
+            let toleration =
+                json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds});
             meta::push_at(pod, "/spec/tolerations", toleration);
         }
     }

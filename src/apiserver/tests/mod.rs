@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use store::Store;
 
 use crate::authentication::User;
-use crate::{ApiServer, Options, services};
+use crate::{ApiServer, Options};
 
 /// A running server, which ends with the test.
 pub(crate) struct Cluster {
@@ -31,8 +31,7 @@ impl Cluster {
     async fn start_in(folder: tempfile::TempDir) -> Self {
         let store = Store::open(store::Options::file(folder.path().join("store.redb"))).await.unwrap();
         let (trigger, shutdown) = shutdown::channel();
-        let options = Options { services: services::Ranges::default(), version: "0.0.0".into() };
-        let server = ApiServer::start(store.clone(), options, shutdown).await.unwrap();
+        let server = ApiServer::start(store.clone(), Options::new("0.0.0"), shutdown).await.unwrap();
         Self { server, store, folder, _trigger: trigger }
     }
 

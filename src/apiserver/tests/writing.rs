@@ -1,5 +1,9 @@
 //! Making, changing and ending objects.
 
+use base::pki;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
 
 #[tokio::test]
@@ -137,4 +141,26 @@ async fn a_pod_is_bound_once() {
     assert_eq!((code, message(&refused)), (409, expected));
     let (_, bound) = cluster.get(&format!("{pods}?fieldSelector=spec.nodeName%3Dn1")).await;
     assert_eq!(bound["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn who_asks_for_a_certificate_is_the_servers_word() {
+    let cluster = Cluster::start().await;
+    let subject = pki::Subject {
+        common_name: "eve".into(),
+        organization: Some("system:masters".into()),
+        names: Vec::new(),
+        usage: pki::Usage::Client,
+    };
+    let pem = STANDARD.encode(pki::request(&subject).unwrap().0);
+    let request = |name: &str, signer: &str| {
+        json!({"metadata": {"name": name}, "spec": {"signerName": signer, "request": pem,
+            "usages": ["client auth"], "username": "somebody-else", "groups": ["system:masters"]}})
+    };
+    let path = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+
+    let (code, made) = cluster.ask(Method::POST, path, request("mine", "example.com/own")).await;
+    assert_eq!((code, &made["spec"]["username"]), (201, &json!("admin")), "{made}");
+    let (code, refused) = cluster.ask(Method::POST, path, request("evil", "kubernetes.io/kube-apiserver-client")).await;
+    assert_eq!(code, 403, "{refused}");
 }
