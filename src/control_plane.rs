@@ -83,9 +83,23 @@ impl ControlPlane {
         ];
 
         let (end_of_work, shutdown) = shutdown::channel();
-        let informers = Informers::new(in_process(&server, User::authenticated(SCHEDULER, Vec::new())));
-        let scheduler = Scheduler::new(informers, scheduler::DEFAULT_NAME);
-        let working = vec![task::spawn("scheduler", async move { scheduler.run(shutdown).await })];
+        let informers = |user: &str| Informers::new(in_process(&server, User::authenticated(user, Vec::new())));
+        let scheduler = Scheduler::new(informers(scheduler::USER), scheduler::DEFAULT_NAME);
+        let controllers = controllers::run(
+            informers(controllers::USER),
+            controllers::Options {
+                nodes: controllers::nodes::Options {
+                    monitor_grace_period: options.node_monitor_grace_period,
+                    ..controllers::nodes::Options::default()
+                },
+                authority_pem: authority.certificate_pem().to_owned(),
+            },
+            shutdown.clone(),
+        );
+        let working = vec![
+            task::spawn("scheduler", async move { scheduler.run(shutdown).await }),
+            task::spawn("controllers", controllers),
+        ];
         Ok(Self { server, url, authority, content, is_new, store, working, end_of_work, serving, end_of_serving })
     }
 
@@ -106,9 +120,6 @@ impl ControlPlane {
         Ok(())
     }
 }
-
-/// The users that controllers and scheduler are, as upstream's.
-const SCHEDULER: &str = "system:kube-scheduler";
 
 /// A client of the API server in this process, as `user`.
 pub(crate) fn in_process(server: &ApiServer, user: User) -> kube::Client {

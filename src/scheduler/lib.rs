@@ -44,6 +44,9 @@ use crate::queue::Failure;
 use crate::schedule::schedule;
 use crate::state::{Knowledge, Turn};
 
+/// The user that the scheduler is, as upstream's.
+pub const USER: &str = "system:kube-scheduler";
+
 /// The name that pods are given that do not choose their scheduler.
 pub const DEFAULT_NAME: &str = "default-scheduler";
 
