@@ -54,9 +54,10 @@ impl ControlPlane {
         let listener = listen(options.listen).await?;
         let address = listener.local_addr()?;
         let url = url(address);
+        let names = names(address, options);
         let keys = bootstrap::prepare(&bootstrap::Options {
             folder: folder.to_owned(),
-            names: names(address, options),
+            names: names.clone(),
             url: url.clone(),
         })?;
         let Keys { authority, serving, is_new, .. } = keys;
@@ -92,7 +93,8 @@ impl ControlPlane {
                     monitor_grace_period: options.node_monitor_grace_period,
                     ..controllers::nodes::Options::default()
                 },
-                authority_pem: authority.certificate_pem().to_owned(),
+                authority: Arc::clone(&authority),
+                server_names: names.into_iter().collect(),
             },
             shutdown.clone(),
         );

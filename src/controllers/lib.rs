@@ -11,6 +11,7 @@
 //! Reading order: `reconcile` (the loop that all share), then any controller: `service_accounts` is the smallest,
 //! `nodes` the one on which most depends, `garbage` the largest.
 
+mod certificates;
 mod garbage;
 mod namespaces;
 pub mod nodes;
@@ -19,9 +20,14 @@ mod reconcile;
 mod resources;
 mod service_accounts;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use base::pki::Authority;
 use base::shutdown::Shutdown;
 use client::Informers;
 
+use crate::certificates::Certificates;
 use crate::garbage::Garbage;
 use crate::namespaces::Namespaces;
 use crate::nodes::eviction::TaintEviction;
@@ -37,8 +43,10 @@ pub const USER: &str = "system:kube-controller-manager";
 pub struct Options {
     /// How nodes are watched over.
     pub nodes: nodes::Options,
-    /// The certificate by which the API server is known; every namespace gets it.
-    pub authority_pem: String,
+    /// Signs certificates of nodes; every namespace gets its certificate, by which the API server is known.
+    pub authority: Arc<Authority>,
+    /// Names and addresses of the API server, under which no node may serve.
+    pub server_names: BTreeSet<String>,
 }
 
 /// Runs all controllers until the end is asked for. They read through `informers` and write through their client.
@@ -47,7 +55,8 @@ pub async fn run(informers: Informers, options: Options, shutdown: Shutdown) {
     let (lifecycle, lifecycle_events) = Lifecycle::new(&informers, options.nodes.clone());
     let (eviction, eviction_events) = TaintEviction::new(&informers);
     tokio::join!(
-        ServiceAccounts::new(&informers, options.authority_pem).run(shutdown.clone()),
+        Certificates::new(&informers, Arc::clone(&options.authority), options.server_names).run(shutdown.clone()),
+        ServiceAccounts::new(&informers, options.authority.certificate_pem().to_owned()).run(shutdown.clone()),
         Namespaces::new(&informers).run(shutdown.clone()),
         Garbage::new(&informers).run(shutdown.clone()),
         lifecycle.run(shutdown.clone()),

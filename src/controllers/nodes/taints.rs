@@ -45,7 +45,7 @@ pub(super) struct Plan {
 pub(super) fn plan(node: &core::Node, eviction: Eviction, now: Timestamp) -> Plan {
     let mut wanted = keeping_away(node);
     let driving = driving_off(node);
-    let has_driving = taints(node).iter().any(|taint| is_ours_to_drive(taint));
+    let has_driving = taints(node).iter().any(is_ours_to_drive);
     let may_drive = has_driving || eviction == Eviction::Allowed;
     wanted.extend(driving.filter(|_| may_drive));
 

@@ -1,0 +1,239 @@
+//! What becomes of a certificate request: a function of the request alone.
+//!
+//! The rules for nodes' certificates are upstream's (`pkg/apis/certificates/helpers.go`, and the approver in
+//! `pkg/controller/certificates/approver`). Serving certificates upstream leaves to an administrator, because a node names
+//! the addresses in them itself; here they are approved where they name the node, and nothing that is the API server's.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use base::pki::{self, Facts, Usage};
+use jiff::Timestamp;
+use k8s_openapi::api::certificates::v1::{CertificateSigningRequest, CertificateSigningRequestCondition};
+
+/// The group of all nodes, and the beginning of their names.
+const NODES: &str = "system:nodes";
+const NODE: &str = "system:node:";
+
+/// The group of bootstrap tokens.
+const BOOTSTRAPPERS: &str = "system:bootstrappers";
+
+/// The shortest life that may be asked for, and the one of who asks for none (`--cluster-signing-duration`).
+const LIFE_MIN: Duration = Duration::from_mins(10);
+const LIFE_DEFAULT: Duration = Duration::from_hours(365 * 24);
+
+/// How long requests are kept: upstream's times (`pkg/controller/certificates/cleaner`).
+const DONE_KEPT: Duration = Duration::from_hours(1);
+const PENDING_KEPT: Duration = Duration::from_hours(24);
+
+/// What is to be done with a request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Plan {
+    /// It says what we approve; the text is for its condition.
+    Approve(&'static str),
+    /// It is approved: sign it for this use and this long.
+    Sign(Usage, Duration),
+    /// It is approved, but says what its signer does not sign.
+    Fail(String),
+    /// Nobody needs it any more.
+    Delete,
+    /// Nothing until this long is over.
+    Wait(Duration),
+}
+
+/// Decides about a request. `protected` are the names of the API server, which no node's certificate may have.
+pub(super) fn plan(request: &CertificateSigningRequest, protected: &BTreeSet<String>, now: Timestamp) -> Plan {
+    let has = |kind: &str| condition(request, kind).is_some();
+    let is_signed = request.status.as_ref().is_some_and(|status| status.certificate.is_some());
+    let is_done = is_signed || has("Denied") || has("Failed");
+    let kept = if is_done { DONE_KEPT } else { PENDING_KEPT };
+    let since = last_change(request).unwrap_or(now);
+    let left = kept.saturating_sub(Duration::try_from(now.duration_since(since)).unwrap_or_default());
+    if left.is_zero() {
+        return Plan::Delete;
+    }
+    if is_done {
+        return Plan::Wait(left);
+    }
+    let Some(usage) = signer(request) else { return Plan::Wait(left) };
+    match (valid(request, usage, protected), has("Approved")) {
+        (Ok(()), true) => Plan::Sign(usage, life(request)),
+        (Err(why), true) => Plan::Fail(why),
+        (Ok(()), false) => approval(request, usage).map_or(Plan::Wait(left), Plan::Approve),
+        (Err(_), false) => Plan::Wait(left),
+    }
+}
+
+/// What the signer that is asked for signs; `None` for those that are not ours.
+fn signer(request: &CertificateSigningRequest) -> Option<Usage> {
+    match request.spec.signer_name.as_str() {
+        "kubernetes.io/kube-apiserver-client-kubelet" => Some(Usage::Client),
+        "kubernetes.io/kubelet-serving" => Some(Usage::Server),
+        _ => None,
+    }
+}
+
+/// Whether the request says what its signer signs.
+fn valid(request: &CertificateSigningRequest, usage: Usage, protected: &BTreeSet<String>) -> Result<(), String> {
+    let facts = facts(request)?;
+    if facts.organizations != [NODES] {
+        return Err("organization in request is not system:nodes".to_owned());
+    }
+    let Some(node) = facts.common_name.strip_prefix(NODE) else {
+        return Err("subject common name does not begin with system:node:".to_owned());
+    };
+    let needed = match usage {
+        Usage::Client => "client auth",
+        Usage::Server => "server auth",
+    };
+    let usages: BTreeSet<&str> = request.spec.usages.iter().flatten().map(String::as_str).collect();
+    let mut expected = BTreeSet::from(["digital signature", needed]);
+    if usages.contains("key encipherment") {
+        expected.insert("key encipherment");
+    }
+    if usages != expected {
+        return Err(format!("usages did not match {expected:?}"));
+    }
+    match usage {
+        Usage::Client if !facts.names.is_empty() => {
+            Err("DNS or IP subjectAltNames are not allowed for client certificates of nodes".to_owned())
+        }
+        Usage::Server if facts.names.is_empty() => Err("DNS or IP subjectAltName is required".to_owned()),
+        Usage::Server => names(&facts, node, protected),
+        Usage::Client => Ok(()),
+    }
+}
+
+/// A node serves under its own name and its own addresses.
+fn names(facts: &Facts, node: &str, protected: &BTreeSet<String>) -> Result<(), String> {
+    for name in &facts.names {
+        if protected.contains(name) {
+            return Err(format!("{name} is a name of the API server"));
+        }
+        if name.parse::<std::net::IpAddr>().is_err() && name != node {
+            return Err(format!("{name} is not the name of node {node}"));
+        }
+    }
+    Ok(())
+}
+
+/// The text of an approval, where the caller may have what it asks for.
+fn approval(request: &CertificateSigningRequest, usage: Usage) -> Option<&'static str> {
+    let is_in = |group: &str| request.spec.groups.iter().flatten().any(|own| own == group);
+    let own = facts(request).ok()?.common_name;
+    let is_own = request.spec.username.as_ref() == Some(&own) && is_in(NODES);
+    match usage {
+        Usage::Client if is_own => Some("Auto approving self kubelet client certificate after SubjectAccessReview."),
+        Usage::Client if is_in(BOOTSTRAPPERS) => {
+            Some("Auto approving kubelet client certificate after SubjectAccessReview.")
+        }
+        Usage::Server if is_own => Some("Auto approving kubelet serving certificate of the node that asks for it."),
+        _ => None,
+    }
+}
+
+fn facts(request: &CertificateSigningRequest) -> Result<Facts, String> {
+    let pem = std::str::from_utf8(&request.spec.request.0).map_err(|error| error.to_string())?;
+    pki::read_request(pem).map_err(|error| error.to_string())
+}
+
+fn life(request: &CertificateSigningRequest) -> Duration {
+    let asked = request.spec.expiration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    asked.map_or(LIFE_DEFAULT, |seconds| Duration::from_secs(seconds).clamp(LIFE_MIN, LIFE_DEFAULT))
+}
+
+pub(super) fn condition<'a>(
+    request: &'a CertificateSigningRequest,
+    kind: &str,
+) -> Option<&'a CertificateSigningRequestCondition> {
+    request.status.as_ref()?.conditions.iter().flatten().find(|condition| condition.type_ == kind)
+}
+
+/// When something last happened to the request.
+fn last_change(request: &CertificateSigningRequest) -> Option<Timestamp> {
+    let conditions = request.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let changes = conditions.filter_map(|condition| condition.last_update_time.as_ref());
+    changes.chain(&request.metadata.creation_timestamp).map(|time| time.0).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use base::pki::Subject;
+    use k8s_openapi::ByteString;
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
+
+    /// A request of `user` for the node `a`, with these names.
+    fn request(user: &str, group: &str, usage: Usage, names: &[&str]) -> CertificateSigningRequest {
+        let (signer, key_usage) = match usage {
+            Usage::Client => ("kubernetes.io/kube-apiserver-client-kubelet", "client auth"),
+            Usage::Server => ("kubernetes.io/kubelet-serving", "server auth"),
+        };
+        let subject = Subject {
+            common_name: "system:node:a".into(),
+            organization: Some(NODES.into()),
+            names: names.iter().map(|&name| name.to_owned()).collect(),
+            usage,
+        };
+        let mut request: CertificateSigningRequest = serde_json::from_value(json!({
+            "metadata": {"name": "csr", "creationTimestamp": NOW.to_string()},
+            "spec": {"signerName": signer, "request": "", "username": user, "groups": [group],
+                "usages": ["digital signature", key_usage]},
+        }))
+        .unwrap();
+        request.spec.request = ByteString(pki::request(&subject).unwrap().0.into_bytes());
+        request
+    }
+
+    fn check(request: &CertificateSigningRequest, expected: &str) {
+        let protected = BTreeSet::from(["127.0.0.1".to_owned()]);
+        let plan = format!("{:?}", plan(request, &protected, NOW));
+        assert!(plan.starts_with(expected), "{plan} is not {expected}");
+    }
+
+    #[test]
+    fn a_node_gets_its_own_certificates_and_nobody_else_does() {
+        let (client, server) = (Usage::Client, Usage::Server);
+        check(&request("system:bootstrap:abc", BOOTSTRAPPERS, client, &[]), "Approve(\"Auto approving kubelet client");
+        check(&request("system:node:a", NODES, client, &[]), "Approve(\"Auto approving self kubelet client");
+        check(&request("system:node:b", NODES, client, &[]), "Wait");
+        check(&request("alice", "system:authenticated", client, &[]), "Wait");
+        check(&request("system:node:a", NODES, client, &["a"]), "Wait");
+        check(
+            &request("system:node:a", NODES, server, &["a", "127.0.0.2"]),
+            "Approve(\"Auto approving kubelet serving",
+        );
+        check(&request("system:bootstrap:abc", BOOTSTRAPPERS, server, &["a"]), "Wait");
+    }
+
+    #[test]
+    fn a_node_does_not_serve_as_the_api_server_or_as_another_node() {
+        for name in ["127.0.0.1", "b", "kubernetes"] {
+            let mut request = request("system:node:a", NODES, Usage::Server, &[name]);
+            check(&request, "Wait");
+            add(&mut request, "Approved");
+            check(&request, "Fail");
+        }
+    }
+
+    #[test]
+    fn what_was_approved_is_signed_within_bounds_and_what_is_done_goes_after_an_hour() {
+        let mut request = request("system:node:a", NODES, Usage::Client, &[]);
+        add(&mut request, "Approved");
+        check(&request, "Sign(Client, 31536000s)");
+        request.spec.expiration_seconds = Some(60);
+        check(&request, "Sign(Client, 600s)");
+        add(&mut request, "Denied");
+        check(&request, "Wait(3600s)");
+        let later = NOW + jiff::SignedDuration::from_hours(1);
+        assert_eq!(plan(&request, &BTreeSet::new(), later), Plan::Delete);
+    }
+
+    fn add(request: &mut CertificateSigningRequest, kind: &str) {
+        let condition = serde_json::from_value(json!({"type": kind, "status": "True"})).unwrap();
+        request.status.get_or_insert_default().conditions.get_or_insert_default().push(condition);
+    }
+}
