@@ -122,6 +122,27 @@ fn version() {
 /// Tells an error with its causes, for a person.
 #[expect(clippy::print_stderr, reason = "the command's answer")]
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("minke: {error:#}");
+    eprintln!("minke: {}", told(error));
     ExitCode::FAILURE
+}
+
+/// An error and its causes, each once; of an answer of the API server only what it says to people.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let answer = cause.downcast_ref::<kube::Error>().and_then(|error| match error {
+            kube::Error::Api(status) => Some(status.message.clone()),
+            _ => None,
+        });
+        let is_last = answer.is_some();
+        let cause = answer.unwrap_or_else(|| cause.to_string());
+        if !text.ends_with(&cause) {
+            text.push_str(if text.is_empty() { "" } else { ": " });
+            text.push_str(&cause);
+        }
+        if is_last {
+            break;
+        }
+    }
+    text
 }

@@ -7,6 +7,8 @@
 mod node;
 mod rules;
 
+use std::borrow::Cow;
+
 use api::scheme::Scheme;
 use api::status::Status;
 use serde_json::Value;
@@ -51,10 +53,25 @@ pub(crate) fn check_path(user: &User, path: &str, verb: &str) -> Result<(), Stat
 
 /// The decision, as a function of the request and of what the cluster holds.
 fn may(user: &User, request: &ResourceRequest, query: &Query, facts: &impl Facts) -> bool {
+    let request = &*with_selected_name(request, query);
     user.is_in(User::MASTERS)
         || rules::allows(user, request)
         || user.node().is_some_and(|node| node::may(node, request, query, facts))
         || user.is_in("system:bootstrappers") && may_bootstrap(user, request, facts)
+}
+
+/// A list or watch that selects one object by its name is a request for that object, as upstream's
+/// `RequestInfoFactory` has it.
+fn with_selected_name<'a>(request: &'a ResourceRequest, query: &Query) -> Cow<'a, ResourceRequest> {
+    let is_many = matches!(request.verb, Verb::List | Verb::Watch) && request.name.is_none();
+    let selector = query.find("fieldSelector").filter(|_| is_many);
+    match selector.and_then(|selector| selector.strip_prefix("metadata.name=")) {
+        Some(name) if !name.contains(',') => {
+            let name = Some(name.trim_start_matches('=').to_owned());
+            Cow::Owned(ResourceRequest { name, ..request.clone() })
+        }
+        _ => Cow::Borrowed(request),
+    }
 }
 
 /// A bootstrap token asks for a certificate and reads its own request.
@@ -67,7 +84,7 @@ fn may_bootstrap(user: &User, request: &ResourceRequest, facts: &impl Facts) -> 
 fn may_use_request(user: &str, request: &ResourceRequest, facts: &impl Facts) -> bool {
     match (request.verb, &request.name) {
         (Verb::Create, _) => true,
-        (Verb::Get | Verb::Watch, Some(name)) => {
+        (Verb::Get | Verb::List | Verb::Watch, Some(name)) => {
             let found = facts.object(&request.group, &request.resource, None, name);
             found.is_some_and(|found| found.pointer("/spec/username").and_then(Value::as_str) == Some(user))
         }
@@ -168,6 +185,7 @@ mod tests {
         check(&token, Method::POST, requests, true);
         check(&token, Method::GET, &format!("{requests}/csr"), true);
         check(&token, Method::GET, &format!("{requests}/another"), false);
+        check(&token, Method::GET, &format!("{requests}?watch=1&fieldSelector=metadata.name%3Dcsr"), true);
         check(&token, Method::GET, requests, false);
         check(&token, Method::GET, "/api/v1/nodes", false);
     }
