@@ -93,6 +93,7 @@ impl ControlPlane {
                     monitor_grace_period: options.node_monitor_grace_period,
                     ..controllers::nodes::Options::default()
                 },
+                pod_network: pod_network(options)?,
                 authority: Arc::clone(&authority),
                 server_names: names.into_iter().collect(),
             },
@@ -147,6 +148,14 @@ async fn open_store(folder: &Path, options: &Options) -> Result<Store> {
         std::fs::copy(backup, &path).with_context(|| format!("--restore {}", backup.display()))?;
     }
     Ok(Store::open(store::Options::file(path)).await?)
+}
+
+fn pod_network(options: &Options) -> Result<controllers::Network> {
+    let range = options.cluster_cidr;
+    match range.base() {
+        IpAddr::V4(base) => Ok(controllers::Network::new(base, range.prefix())),
+        IpAddr::V6(_) => bail!("--cluster-cidr {range}: pods have IPv4 addresses; give a range such as 100.64.0.0/11"),
+    }
 }
 
 fn server_options(options: &Options) -> Result<apiserver::Options> {

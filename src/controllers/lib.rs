@@ -14,6 +14,7 @@
 mod certificates;
 mod garbage;
 mod namespaces;
+mod node_ranges;
 pub mod nodes;
 mod pod_gc;
 mod reconcile;
@@ -30,10 +31,13 @@ use client::Informers;
 use crate::certificates::Certificates;
 use crate::garbage::Garbage;
 use crate::namespaces::Namespaces;
+use crate::node_ranges::NodeRanges;
 use crate::nodes::eviction::TaintEviction;
 use crate::nodes::lifecycle::Lifecycle;
 use crate::pod_gc::PodGc;
 use crate::service_accounts::ServiceAccounts;
+
+pub use crate::node_ranges::Network;
 
 /// The user that controllers are, as upstream's.
 pub const USER: &str = "system:kube-controller-manager";
@@ -43,6 +47,8 @@ pub const USER: &str = "system:kube-controller-manager";
 pub struct Options {
     /// How nodes are watched over.
     pub nodes: nodes::Options,
+    /// The addresses of pods, of which each node gets a part (`--cluster-cidr`).
+    pub pod_network: Network,
     /// Signs certificates of nodes; every namespace gets its certificate, by which the API server is known.
     pub authority: Arc<Authority>,
     /// Names and addresses of the API server, under which no node may serve.
@@ -53,6 +59,7 @@ pub struct Options {
 pub async fn run(informers: Informers, options: Options, shutdown: Shutdown) {
     let client = informers.client().clone();
     let (lifecycle, lifecycle_events) = Lifecycle::new(&informers, options.nodes.clone());
+    let (ranges, range_events) = NodeRanges::new(&informers, options.pod_network);
     let (eviction, eviction_events) = TaintEviction::new(&informers);
     tokio::join!(
         Certificates::new(&informers, Arc::clone(&options.authority), options.server_names).run(shutdown.clone()),
@@ -61,6 +68,8 @@ pub async fn run(informers: Informers, options: Options, shutdown: Shutdown) {
         Garbage::new(&informers).run(shutdown.clone()),
         lifecycle.run(shutdown.clone()),
         lifecycle_events.run(client.clone(), shutdown.clone()),
+        ranges.run(shutdown.clone()),
+        range_events.run(client.clone(), shutdown.clone()),
         eviction.run(shutdown.clone()),
         eviction_events.run(client, shutdown.clone()),
         PodGc::new(&informers, options.nodes.orphan_grace_period).run(shutdown),
