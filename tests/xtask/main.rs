@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo xtask test [ARGS]     makes the guests ready, then runs every test (nextest if it is there)
-//! cargo xtask guests [--all]  builds the guest programs and fetches those by others
+//! cargo xtask guests [--all]  builds the guest programs and fetches those by others; with --all builds more of them
 //! cargo xtask bench [NAME]    measures, prints tables and keeps them as JSON
 //! ```
 //!
@@ -46,6 +46,11 @@ fn test(args: &[&str]) -> Result<()> {
         cargo.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
     } else {
         cargo.args(["test", "--workspace"]);
+    }
+    if guests::has_slow() {
+        cargo.args(["--features", "minke/slow-programs"]);
+    } else {
+        println!("without the tests of SQLite and coreutils; to have them: cargo xtask guests --all");
     }
     run(cargo.args(args))
 }

@@ -8,6 +8,9 @@ use crate::{Result, cache, root, run, succeeds};
 /// The targets that guests are built for: WASI 0.1 modules and WASI 0.2 components.
 pub(crate) const TARGETS: [&str; 2] = ["wasm32-wasip1", "wasm32-wasip2"];
 
+/// The C compiler for guests that contain C, as a Python package at a version: clang with a libc for WASI, 90 MB.
+const C_COMPILER: &str = "ziglang==0.15.2";
+
 /// A way to build guests.
 pub(crate) enum Toolchain {
     /// The user's own.
@@ -48,6 +51,25 @@ impl Toolchain {
             cargo.env("LD_LIBRARY_PATH", folder.join("usr/lib/x86_64-linux-gnu"));
         }
         cargo
+    }
+
+    /// Cargo, set up to build guests that contain C: [`C_COMPILER`] is fetched into the cache folder when it is not there.
+    pub(crate) fn cargo_with_c(&self) -> Result<Command> {
+        let folder = cache().join(C_COMPILER.replace("==", "-"));
+        if !folder.join("ziglang/__main__.py").exists() {
+            println!("fetching {C_COMPILER}");
+            let mut pip = Command::new("python3");
+            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+            run(pip.args(["--only-binary", ":all:", C_COMPILER, "--target"]).arg(&folder)).map_err(|error| {
+                format!("{error}: fetching {C_COMPILER} needs Python 3 with pip; install python3-pip")
+            })?;
+        }
+        let mut cargo = self.cargo();
+        cargo.env("PYTHONPATH", folder);
+        cargo.env("CC_wasm32_wasip1", "python3 -m ziglang cc").env("AR_wasm32_wasip1", "python3 -m ziglang ar");
+        // Stands behind the target that the build script names, which this compiler calls otherwise.
+        cargo.env("CFLAGS_wasm32_wasip1", "--target=wasm32-wasi");
+        Ok(cargo)
     }
 }
 
