@@ -100,9 +100,9 @@ pub fn run() -> ExitCode {
 
 async fn act(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Up(options) => up::run(*options).await,
-        Command::Server(options) => server::run(*options).await,
-        Command::Node(options) => node::run(*options).await,
+        Command::Up(options) => Box::pin(up::run(*options)).await,
+        Command::Server(options) => Box::pin(server::run(*options)).await,
+        Command::Node(options) => Box::pin(node::run(*options)).await,
         Command::Version => {
             version();
             Ok(())

@@ -101,7 +101,7 @@ pub(crate) async fn prepare(
         shutdown_grace: options.shutdown_grace,
         log_limits: LogLimits {
             segment_bytes: options.container_log_max_size.0,
-            segments: options.container_log_max_files.try_into()?,
+            segments: options.container_log_max_files,
         },
         owns_image_store: owns_content,
         ..kubelet::Options::new(name, ip, folder.to_owned(), pods, versions)

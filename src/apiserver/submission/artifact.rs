@@ -98,7 +98,7 @@ fn status_of_body(error: receive::Error) -> Status {
 fn status_of(error: content::Error) -> Status {
     match error {
         content::Error::TooLarge { .. } => Status::entity_too_large(error.to_string()),
-        content::Error::Full { .. } | content::Error::Closing => Status::service_unavailable(&error.to_string()),
+        content::Error::Full { .. } | content::Error::Closing => Status::service_unavailable(error.to_string()),
         content::Error::DiskFull { .. } => Status::service_unavailable("the disk for artifacts is full"),
         content::Error::TooMany { .. } => Status::too_many_requests(error.to_string(), 1),
         other => {

@@ -1,0 +1,46 @@
+//! Namespaces, accounts and owners, kept by the controllers.
+
+use k8s_openapi::api::core::v1 as core;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use serde_json::{Value, json};
+
+use crate::harness::Cluster;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_has_its_account_and_is_emptied_when_it_goes() {
+    let cluster = Cluster::up().await;
+    cluster.create("apiVersion: v1\nkind: Namespace\nmetadata: {name: blue}").await;
+    let maps: Api<core::ConfigMap> = Api::namespaced(cluster.client.clone(), "blue");
+    let accounts: Api<core::ServiceAccount> = Api::namespaced(cluster.client.clone(), "blue");
+    while accounts.get_opt("default").await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
+    cluster.create("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: mine, namespace: blue}").await;
+
+    cluster.delete("Namespace", "blue").await;
+    cluster.until("Namespace", "blue", Value::is_null).await;
+    assert!(maps.get_opt("mine").await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_object_owns_goes_with_it_or_is_orphaned() {
+    let cluster = Cluster::up().await;
+    let maps: Api<core::ConfigMap> = Api::namespaced(cluster.client.clone(), "default");
+    for (owner, params, stays) in [
+        ("back", DeleteParams::background(), false),
+        ("fore", DeleteParams::foreground(), false),
+        ("orphan", DeleteParams::orphan(), true),
+    ] {
+        let made =
+            cluster.try_create(&format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {owner}}}")).await.unwrap();
+        let child = json!({"metadata": {"name": format!("{owner}-child"), "ownerReferences": [{
+            "apiVersion": "v1", "kind": "ConfigMap", "name": owner, "uid": made["metadata"]["uid"], "blockOwnerDeletion": true}]}});
+        maps.create(&PostParams::default(), &serde_json::from_value(child).unwrap()).await.unwrap();
+        maps.delete(owner, &params).await.unwrap();
+        cluster.until("ConfigMap", owner, Value::is_null).await;
+        let is_done =
+            |child: &Value| if stays { child["metadata"]["ownerReferences"].is_null() } else { child.is_null() };
+        cluster.until("ConfigMap", &format!("{owner}-child"), is_done).await;
+    }
+}
