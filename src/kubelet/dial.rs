@@ -49,6 +49,9 @@ pub(crate) async fn run(client: Client, node: String, router: Router, shutdown: 
             Some(Ok(io)) => tunnel::serve(io, router.clone(), &shutdown).await.map_err(Error::Tunnel),
             Some(Err(error)) => Err(error),
         };
+        if shutdown.is_requested() {
+            return;
+        }
         if begun.elapsed() >= STEADY {
             retry.reset();
         }

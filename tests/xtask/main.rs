@@ -3,6 +3,7 @@
 //! ```text
 //! cargo xtask test [ARGS]     makes the guests ready, then runs every test (nextest if it is there)
 //! cargo xtask guests [--all]  builds the guest programs and fetches those by others; with --all builds more of them
+//! cargo xtask crash [ROUNDS]  kills a cluster under load again and again, and looks for what was lost
 //! cargo xtask bench [NAME]    measures, prints tables and keeps them as JSON
 //! ```
 //!
@@ -26,8 +27,10 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test(rest),
         ["guests"] => guests::ready(),
         ["guests", "--all"] => guests::ready().and_then(|()| guests::build_slow()),
+        ["crash"] => crash("50"),
+        ["crash", rounds] => crash(rounds),
         ["bench", rest @ ..] => bench(rest),
-        _ => Err("usage: cargo xtask test [ARGS] | guests [--all] | bench [NAME]".into()),
+        _ => Err("usage: cargo xtask test [ARGS] | guests [--all] | crash [ROUNDS] | bench [NAME]".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -53,6 +56,13 @@ fn test(args: &[&str]) -> Result<()> {
         println!("without the tests of SQLite and coreutils; to have them: cargo xtask guests --all");
     }
     run(cargo.args(args))
+}
+
+/// Runs the crash test for more rounds than the tests do. `MINKE_CRASH_SEED` repeats a run.
+fn crash(rounds: &str) -> Result<()> {
+    guests::ready()?;
+    let test = ["test", "--package", "minke", "--test", "cluster", "--", "crash::", "--nocapture"];
+    run(cargo().args(test).env("MINKE_CRASH_ROUNDS", rounds))
 }
 
 /// Runs a benchmark of the product, built for release.
