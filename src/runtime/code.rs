@@ -11,23 +11,25 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{self, Component};
 use wasmtime::{Engine, ExternType, InstancePre, Module};
-use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::{p2, p3};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use crate::profiles::{POOL_STORES, Profile, fingerprint};
 use crate::sandbox::state::{ComponentState, ModuleState};
 use cache::{Artifact, Cache, Key, Native};
 use compiler::Compilers;
-use imports::Linkers;
+use imports::{Line, Linkers};
 
 /// What a program is, by what it exports.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// A WASI 0.1 module with `_start`: runs once.
     Module,
-    /// A WASI 0.2 component with `wasi:cli/run`: runs once.
+    /// A component with `wasi:cli/run`: runs once.
     Command,
-    /// A WASI 0.2 component with `wasi:http/incoming-handler`: an instance serves each request.
+    /// A component with `wasi:http/incoming-handler`, or `wasi:http/handler` of WASI 0.3: an instance serves each
+    /// request.
     Http,
 }
 
@@ -49,8 +51,12 @@ pub(crate) struct Inner {
 #[derive(Clone)]
 pub(crate) enum Program {
     Module(InstancePre<ModuleState>),
-    Command(CommandPre<ComponentState>),
+    Command(p2::bindings::CommandPre<ComponentState>),
     Http(ProxyPre<ComponentState>),
+    /// A command of WASI 0.3.
+    Command3(p3::bindings::CommandPre<ComponentState>),
+    /// An http component of WASI 0.3.
+    Http3(ServicePre<ComponentState>),
 }
 
 /// Why a program cannot be had. Each text is for the pod's author.
@@ -62,9 +68,12 @@ pub enum LoadError {
     /// It imports what no host here offers.
     #[error("imports that are not offered here: {}", listed(.0))]
     UnknownImports(Vec<String>),
-    /// It imports WASI 0.3.
-    #[error("imports {0}, which is WASI 0.3: only a node with --wasi-preview3 runs it")]
+    /// It imports or exports WASI 0.3, in another profile than that for it.
+    #[error("uses {0}, which is WASI 0.3: only the profile wasi-preview3 of a node with --wasi-preview3 runs it")]
     Preview3(String),
+    /// The runtime has no such profile.
+    #[error("there is no profile {0}: the node runs without --{0}")]
+    NoProfile(&'static str),
     /// It fits no interface, although all names are known.
     #[error("cannot be linked: {0}")]
     Unlinkable(String),
@@ -93,6 +102,8 @@ pub(crate) struct Loader {
     pooled: Host,
     dense: Host,
     guarded: Host,
+    /// Only where it was asked for.
+    preview3: Option<Host>,
     /// One permit a slot of the pool.
     slots: Arc<Semaphore>,
     cache: Cache,
@@ -134,7 +145,7 @@ impl Code {
 impl Host {
     pub(crate) fn new(profile: Profile) -> wasmtime::Result<Self> {
         let engine = profile.engine()?;
-        let linkers = Linkers::new(&engine)?;
+        let linkers = Linkers::new(&engine, Line::of(profile))?;
         Ok(Self { engine, linkers })
     }
 
@@ -146,7 +157,7 @@ impl Host {
     }
 
     fn link_module(&self, module: &Module) -> Result<Program, LoadError> {
-        refuse(imports::missing_of_module(module))?;
+        refuse(imports::missing_of_module(module), Line::Preview2)?;
         match module.get_export("_start") {
             Some(ExternType::Func(start)) if start.params().len() == 0 && start.results().len() == 0 => {}
             _ => return Err(LoadError::NoEntry),
@@ -155,30 +166,62 @@ impl Host {
     }
 
     fn link_component(&self, component: &Component) -> Result<Program, LoadError> {
-        refuse(imports::missing_of_component(component, &self.engine))?;
-        let exports = |interface: &str| {
-            let kind = component.component_type();
-            kind.exports(&self.engine).any(|(name, _)| name.split('@').next() == Some(interface))
-        };
-        let (http, command) = (exports("wasi:http/incoming-handler"), exports("wasi:cli/run"));
+        let line = self.linkers.line;
+        refuse(imports::missing_of_component(component, &self.engine, line), line)?;
+        let exports = component.component_type();
+        let entry = Entry::of(exports.exports(&self.engine).map(|(name, _)| name));
         let linked: component::InstancePre<_> =
             self.linkers.components.instantiate_pre(component).map_err(unlinkable)?;
-        if http {
-            ProxyPre::new(linked).map(Program::Http).map_err(unlinkable)
-        } else if command {
-            CommandPre::new(linked).map(Program::Command).map_err(unlinkable)
-        } else {
-            Err(LoadError::NoEntry)
-        }
+        let program = match (entry, line) {
+            (Some((Entry::Http3 | Entry::Command3, name)), Line::Preview2) => {
+                return Err(LoadError::Preview3(name.to_owned()));
+            }
+            (Some((Entry::Http3, _)), Line::Preview3) => ServicePre::new(linked).map(Program::Http3),
+            (Some((Entry::Command3, _)), Line::Preview3) => {
+                p3::bindings::CommandPre::new(linked).map(Program::Command3)
+            }
+            (Some((Entry::Http, _)), _) => ProxyPre::new(linked).map(Program::Http),
+            (Some((Entry::Command, _)), _) => p2::bindings::CommandPre::new(linked).map(Program::Command),
+            (None, _) => return Err(LoadError::NoEntry),
+        };
+        program.map_err(unlinkable)
+    }
+}
+
+/// What a component is run by. Where it exports several, the first of these is taken.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Entry {
+    Http3,
+    Http,
+    Command3,
+    Command,
+}
+
+impl Entry {
+    /// The entry among exported names, and its name.
+    fn of<'a>(exports: impl Iterator<Item = &'a str>) -> Option<(Self, &'a str)> {
+        let entry = |name| Some((Self::named(name)?, name));
+        exports.filter_map(entry).min()
+    }
+
+    fn named(export: &str) -> Option<Self> {
+        let lines = [
+            ("wasi:http/handler@0.3.", Self::Http3),
+            ("wasi:http/incoming-handler@0.2.", Self::Http),
+            ("wasi:cli/run@0.3.", Self::Command3),
+            ("wasi:cli/run@0.2.", Self::Command),
+        ];
+        lines.into_iter().find_map(|(line, entry)| export.starts_with(line).then_some(entry))
     }
 }
 
 impl Loader {
-    pub(crate) fn new(cache: Cache, compilers: Compilers) -> wasmtime::Result<Self> {
+    pub(crate) fn new(cache: Cache, compilers: Compilers, preview3: bool) -> wasmtime::Result<Self> {
         Ok(Self {
             pooled: Host::new(Profile::Request)?,
             dense: Host::new(Profile::Dense)?,
             guarded: Host::new(Profile::Guarded)?,
+            preview3: preview3.then(|| Host::new(Profile::Preview3)).transpose()?,
             slots: Arc::new(Semaphore::new(usize::try_from(POOL_STORES).unwrap_or(usize::MAX))),
             cache,
             compilers,
@@ -187,7 +230,8 @@ impl Loader {
 
     /// Every engine, to be ticked.
     pub(crate) fn engines(&self) -> Vec<Engine> {
-        [&self.pooled, &self.dense, &self.guarded].map(|host| host.engine.clone()).to_vec()
+        let always = [&self.pooled, &self.dense, &self.guarded];
+        always.into_iter().chain(&self.preview3).map(|host| host.engine.clone()).collect()
     }
 
     /// Bytes of compiled code on disk.
@@ -197,7 +241,7 @@ impl Loader {
 
     /// Loads the program at `wasm`, whose content has this digest.
     pub(crate) async fn load(self: &Arc<Self>, wasm: &Path, digest: &str, profile: Profile) -> Result<Code, LoadError> {
-        let key = Key::new(digest, &fingerprint(&self.on_demand(profile).engine));
+        let key = Key::new(digest, &fingerprint(&self.on_demand(profile)?.engine));
         let this = Arc::clone(self);
         let found = base::task::blocking(move || this.cache.find(key).map(|artifact| this.link(&artifact, profile)));
         if let Some(loaded) = found.await? {
@@ -217,19 +261,20 @@ impl Loader {
         .await?
     }
 
-    fn on_demand(&self, profile: Profile) -> &Host {
+    fn on_demand(&self, profile: Profile) -> Result<&Host, LoadError> {
         match profile {
-            Profile::Request | Profile::Dense => &self.dense,
-            Profile::Guarded => &self.guarded,
+            Profile::Request | Profile::Dense => Ok(&self.dense),
+            Profile::Guarded => Ok(&self.guarded),
+            Profile::Preview3 => self.preview3.as_ref().ok_or(LoadError::NoProfile(profile.name())),
         }
     }
 
     fn link(&self, artifact: &Artifact, profile: Profile) -> Result<Code, LoadError> {
-        let on_demand = self.on_demand(profile).link(artifact)?;
+        let on_demand = self.on_demand(profile)?.link(artifact)?;
         let kind = match &on_demand {
             Program::Module(_) => Kind::Module,
-            Program::Command(_) => Kind::Command,
-            Program::Http(_) => Kind::Http,
+            Program::Command(_) | Program::Command3(_) => Kind::Command,
+            Program::Http(_) | Program::Http3(_) => Kind::Http,
         };
         let pooled = match profile {
             // It was just linked elsewhere, so an error means that it does not fit a slot.
@@ -240,7 +285,7 @@ impl Loader {
                     None
                 }
             },
-            Profile::Dense | Profile::Guarded => None,
+            Profile::Dense | Profile::Guarded | Profile::Preview3 => None,
         };
         Ok(Code::from_inner(Arc::new(Inner { kind, profile, on_demand, pooled })))
     }
@@ -253,11 +298,11 @@ fn listed(names: &[String]) -> String {
     first.join(", ") + &more
 }
 
-fn refuse(missing: Vec<String>) -> Result<(), LoadError> {
+fn refuse(missing: Vec<String>, line: Line) -> Result<(), LoadError> {
     match missing.iter().find(|import| imports::is_preview3(import)) {
-        Some(import) => Err(LoadError::Preview3(import.clone())),
-        None if missing.is_empty() => Ok(()),
-        None => Err(LoadError::UnknownImports(missing)),
+        Some(import) if line == Line::Preview2 => Err(LoadError::Preview3(import.clone())),
+        _ if missing.is_empty() => Ok(()),
+        _ => Err(LoadError::UnknownImports(missing)),
     }
 }
 

@@ -24,6 +24,9 @@ pub enum Profile {
     /// For namespaces whose guests are not trusted: every access is checked by an explicit comparison (masked
     /// against speculation) and no memory reserves 4 GiB of addresses, at the price of slower guests.
     Guarded,
+    /// For programs of WASI 0.3, with memory as in [`Profile::Dense`]. Its engine runs several calls at once in one
+    /// store, which wasmtime still calls experimental, so a runtime has it only when told to.
+    Preview3,
 }
 
 /// Stores that the pool of [`Profile::Request`] holds at once. More wait for a slot (http) or run on demand (commands).
@@ -52,7 +55,7 @@ const GUARDED_GROWTH_BYTES: u64 = 16 << 20;
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Self; 3] = [Self::Request, Self::Dense, Self::Guarded];
+    pub const ALL: [Self; 4] = [Self::Request, Self::Dense, Self::Guarded, Self::Preview3];
 
     /// The name, as the compiler's command line takes it.
     #[must_use]
@@ -61,6 +64,7 @@ impl Profile {
             Self::Request => "request",
             Self::Dense => "dense",
             Self::Guarded => "guarded",
+            Self::Preview3 => "wasi-preview3",
         }
     }
 
@@ -100,12 +104,12 @@ impl Profile {
             // Only native debuggers need it, and each loaded module would have to register it.
             .native_unwind_info(false)
             // Guests of WASI 0.1 and 0.2 never run two calls at once in one store.
-            .concurrency_support(false)
+            .concurrency_support(self == Self::Preview3)
             .cranelift_opt_level(OptLevel::Speed);
         match self {
             // A guard before each memory would be one more mapping, and ten thousand idle pods have six each. The one
             // behind it, which compiled code relies on, stays.
-            Self::Request | Self::Dense => {
+            Self::Request | Self::Dense | Self::Preview3 => {
                 config.guard_before_linear_memory(false);
             }
             Self::Guarded => {
@@ -175,10 +179,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_allocator_does_not_change_code_but_bounds_checks_do() {
+    fn the_allocator_does_not_change_code_but_bounds_checks_and_concurrency_do() {
         let of = |profile: Profile| fingerprint(&profile.engine().unwrap());
         assert_eq!(of(Profile::Request), of(Profile::Dense));
         assert_ne!(of(Profile::Dense), of(Profile::Guarded));
+        assert_ne!(of(Profile::Dense), of(Profile::Preview3));
     }
 
     #[test]

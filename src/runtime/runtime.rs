@@ -27,6 +27,8 @@ pub struct Options {
     pub compile_memory_bytes: u64,
     /// Threads that guests run on; as many as processors is right.
     pub threads: usize,
+    /// Whether there is a [`Profile::Preview3`]: what wasmtime promises about hostile guests leaves WASI 0.3 out.
+    pub preview3: bool,
 }
 
 /// The runtime; clones share it. Its threads end with the last clone and the last sandbox.
@@ -60,7 +62,7 @@ pub enum Error {
 
 impl Options {
     /// Options with the usual bounds: 4 GiB of code on disk, a minute and 1 GiB of memory for each compilation, a guest
-    /// thread a processor.
+    /// thread a processor, no WASI 0.3.
     #[must_use]
     pub fn new(cache_dir: PathBuf, compiler: Compiler) -> Self {
         Self {
@@ -70,6 +72,7 @@ impl Options {
             compile_deadline: Duration::from_secs(60),
             compile_memory_bytes: 1 << 30,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            preview3: false,
         }
     }
 }
@@ -83,7 +86,8 @@ impl Runtime {
         let cache = Cache::open(options.cache_dir, options.cache_max_bytes)?;
         let bounds = Bounds { deadline: options.compile_deadline, memory_bytes: options.compile_memory_bytes };
         let compilers = Compilers::new(options.compiler, bounds);
-        let loader = Loader::new(cache, compilers).map_err(|error| Error::Engine(format!("{error:#}")))?;
+        let loader = Loader::new(cache, compilers, options.preview3);
+        let loader = loader.map_err(|error| Error::Engine(format!("{error:#}")))?;
         let ticker = Ticker::start(loader.engines()).map_err(Error::Threads)?;
         let threads = Threads::start(options.threads, ticker).map_err(Error::Threads)?;
         let shared = Shared { loader: Arc::new(loader), threads: Arc::new(threads), loaded: Mutex::default() };

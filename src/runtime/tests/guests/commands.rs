@@ -24,7 +24,7 @@ fn component(body: &str) -> String {
 
 #[tokio::test]
 async fn a_module_prints_and_ends_in_every_profile() {
-    let bench = Bench::new();
+    let bench = Bench::with_preview3();
     for profile in Profile::ALL {
         let code = bench.try_load(&hello(), profile).await.unwrap();
         let (exit, output) = bench.start(&code, |_| {}).finish().await;

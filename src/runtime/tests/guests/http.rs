@@ -22,7 +22,7 @@ fn connect(started: &Started) -> DuplexStream {
 }
 
 /// Sends one request and gives all of the answer.
-async fn ask(started: &Started, request: &str, body: &[u8]) -> String {
+pub(crate) async fn ask(started: &Started, request: &str, body: &[u8]) -> String {
     let mut client = connect(started);
     let head =
         format!("{request} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
@@ -38,7 +38,7 @@ async fn ask(started: &Started, request: &str, body: &[u8]) -> String {
 }
 
 #[track_caller]
-fn check(answer: &str, status: &str, body: &str) {
+pub(crate) fn check(answer: &str, status: &str, body: &str) {
     let head = format!("HTTP/1.1 {status} ");
     assert!(answer.starts_with(&head) && answer.contains(body), "not {status} with {body:?}: {answer}");
 }

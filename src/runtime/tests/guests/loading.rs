@@ -21,7 +21,7 @@ async fn what_cannot_run_here_is_told_by_name() {
         (r#"(module (func (export "_start") (param i32)))"#, "exports neither _start"),
         ("(component)", "exports neither _start"),
         (&component("acme:db/store@1.0.0"), "not offered here: acme:db/store@1.0.0"),
-        (&component("wasi:cli/environment@0.3.0"), "only a node with --wasi-preview3"),
+        (&component("wasi:cli/environment@0.3.0"), "wasi-preview3 of a node with --wasi-preview3"),
         (&component("wasi:cli/environment@0.2.0"), "cannot be linked"),
         (r#"(module (import "wasi_snapshot_preview1" "fd_read" (func)) (func (export "_start")))"#, "cannot be linked"),
     ] {

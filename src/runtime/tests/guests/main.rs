@@ -6,4 +6,5 @@ mod commands;
 mod hostile;
 mod http;
 mod loading;
+mod preview3;
 mod support;

@@ -33,13 +33,23 @@ pub(crate) struct Started {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self::with_threads(2)
+        Self::with(|_| {})
     }
 
     pub(crate) fn with_threads(threads: usize) -> Self {
+        Self::with(|options| options.threads = threads)
+    }
+
+    /// A runtime that has WASI 0.3.
+    pub(crate) fn with_preview3() -> Self {
+        Self::with(|options| options.preview3 = true)
+    }
+
+    fn with(change: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = Options::new(folder.path().join("code"), Compiler::InProcess);
-        options.threads = threads;
+        options.threads = 2;
+        change(&mut options);
         Self { runtime: Runtime::start(options).unwrap(), folder }
     }
 
@@ -53,8 +63,13 @@ impl Bench {
 
     /// Loads one of the programs of `workloads/`, which the test command builds.
     pub(crate) async fn guest(&self, name: &str) -> Code {
+        self.guest_in(name, Profile::Dense).await
+    }
+
+    /// The same in another profile.
+    pub(crate) async fn guest_in(&self, name: &str, profile: Profile) -> Code {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/guests").join(format!("{name}.wasm"));
-        let loaded = self.runtime.load(&path, name, Profile::Dense).await;
+        let loaded = self.runtime.load(&path, name, profile).await;
         loaded.unwrap_or_else(|error| panic!("{error}; `cargo xtask guests` builds the guests"))
     }
 
