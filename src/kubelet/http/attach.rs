@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -139,7 +139,9 @@ async fn forward_output(
     };
     // The client may have gone by now; then there is nobody to tell.
     if send(client, frame(Channel::Error, status.to_string().as_bytes())).await.is_ok() {
-        send(client, Message::Close(None)).await.ok();
+        // Without this code kubectl takes the end for a connection that broke.
+        let end = CloseFrame { code: close_code::NORMAL, reason: "".into() };
+        send(client, Message::Close(Some(end))).await.ok();
     }
 }
 
