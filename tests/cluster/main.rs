@@ -12,4 +12,5 @@ mod control;
 mod crash;
 mod nodes;
 mod pods;
+mod programs;
 mod restarts;

@@ -31,6 +31,8 @@ fn main() -> ExitCode {
 
 fn run(file: &str, sql: &str) -> rusqlite::Result<()> {
     let database = Connection::open_with_flags_and_vfs(file, OpenFlags::default(), VFS)?;
+    // A container has no folder for temporary files.
+    database.pragma_update(None, "temp_store", "memory")?;
     let mut statements = Batch::new(&database, sql);
     while let Some(mut statement) = statements.next()? {
         let columns = statement.column_count();
