@@ -68,7 +68,11 @@ fn crash(rounds: &str) -> Result<()> {
 /// Runs a benchmark of the product, built for release.
 fn bench(args: &[&str]) -> Result<()> {
     guests::ready()?;
-    run(cargo().args(["run", "--release", "--package", "bench", "--"]).args(args))
+    // Both in one build, so that the features of what they share are the same; the bench finds the product beside itself.
+    run(cargo().args(["build", "--release", "--package", "bench", "--package", "minke"]))?;
+    let own = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let target = own.ancestors().nth(2).ok_or("this program lies in no target folder")?;
+    run(Command::new(target.join("release/bench")).args(args))
 }
 
 /// The project's root, where this program was built from.

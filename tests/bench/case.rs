@@ -1,0 +1,64 @@
+//! What is measured: a file each.
+
+mod density;
+mod idle;
+mod pod;
+mod restart;
+mod sandbox;
+mod start;
+mod watch;
+mod writes;
+
+use anyhow::Result;
+use futures::FutureExt as _;
+use futures::future::LocalBoxFuture;
+
+use crate::Bench;
+use crate::report::Row;
+
+/// One case.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) measure: for<'a> fn(&'a Bench) -> LocalBoxFuture<'a, Result<Vec<Row>>>,
+}
+
+/// Every case, the quick ones first.
+pub(crate) const ALL: [Case; 8] = [
+    Case {
+        name: "sandbox",
+        about: "a fresh sandbox beside bare wasmtime",
+        measure: |bench| sandbox::measure(bench).boxed_local(),
+    },
+    Case { name: "start", about: "binary size, start-up time", measure: |bench| start::measure(bench).boxed_local() },
+    Case {
+        name: "idle",
+        about: "memory and CPU of processes that have nothing to do",
+        measure: |bench| idle::measure(bench).boxed_local(),
+    },
+    Case {
+        name: "pod",
+        about: "from a pod's creation until a watcher sees it run",
+        measure: |bench| pod::measure(bench).boxed_local(),
+    },
+    Case {
+        name: "writes",
+        about: "durable writes a second, and what each waits for",
+        measure: |bench| writes::measure(bench).boxed_local(),
+    },
+    Case {
+        name: "watch",
+        about: "from a write until its watchers hear of it",
+        measure: |bench| watch::measure(bench).boxed_local(),
+    },
+    Case {
+        name: "restart",
+        about: "ready again after kill -9, with many objects and with many pods",
+        measure: |bench| restart::measure(bench).boxed_local(),
+    },
+    Case {
+        name: "density",
+        about: "1,000 and 10,000 pods on one node",
+        measure: |bench| density::measure(bench).boxed_local(),
+    },
+];

@@ -1,0 +1,93 @@
+//! From a write until its watchers hear of it; every watcher has a connection of its own.
+
+use anyhow::{Context as _, Result};
+use base::clock::Instant;
+use base::task;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::Bench;
+use crate::cluster::{Cluster, DEADLINE};
+use crate::connection::Connection;
+use crate::pods::revision;
+use crate::report::Row;
+use crate::samples::Samples;
+use crate::usage::cpu;
+
+/// Watchers, and writes that are watched.
+const SIZES: [(usize, usize); 3] = [(1, 300), (100, 200), (1000, 60)];
+
+/// Where they watch.
+const PATH: &str = "/api/v1/namespaces/default/configmaps";
+
+/// How long deliveries took.
+#[derive(Default)]
+struct Deliveries {
+    /// From the write's first byte until a watcher has read it, for every watcher.
+    all: Samples,
+    /// The same until the last watcher has.
+    last: Samples,
+    /// From the write's first byte until its answer.
+    answers: Samples,
+}
+
+pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Row>> {
+    let cluster = Cluster::start(bench, "up", &[]).await?;
+    let mut rows = Vec::new();
+    for (watchers, writes) in SIZES {
+        let before = cpu(cluster.process.id()?)?;
+        let Deliveries { all, last, answers } = deliver(&cluster, watchers, writes).await?;
+        let spent = (cpu(cluster.process.id()?)? - before).as_secs_f64() / all.len().max(1) as f64;
+        let plural = if watchers == 1 { "" } else { "s" };
+        let row = Row::new(format!("write → seen by {watchers} watcher{plural}"), all.to_string()).note(format!(
+            "the last of them: {last}; the writer's own answer: {answers}; {:.0} µs of server CPU a delivery, TLS \
+             connections made included",
+            spent * 1e6
+        ));
+        let row = row.value("p50_s", all.p50().as_secs_f64()).value("p99_s", all.p99().as_secs_f64());
+        let row = row.value("last_p50_s", last.p50().as_secs_f64()).value("last_p99_s", last.p99().as_secs_f64());
+        rows.push(row.value("answer_p50_s", answers.p50().as_secs_f64()));
+    }
+    Ok(rows)
+}
+
+async fn deliver(cluster: &Cluster, watchers: usize, writes: usize) -> Result<Deliveries> {
+    let mut writer = Connection::open(&cluster.server).await?;
+    let revision = revision(&mut writer, PATH).await?;
+    let (heard, mut hearing) = mpsc::channel(watchers);
+    let mut watching = Vec::new();
+    for _ in 0..watchers {
+        let mut lines = Connection::open(&cluster.server).await?.watch(PATH, &revision).await?;
+        let heard = heard.clone();
+        watching.push(task::spawn("watcher", async move {
+            for _ in 0..writes {
+                let line = lines.next().await?;
+                let at = Instant::now();
+                debug_assert!(line.starts_with(b"{\"type\":\"ADDED\""), "an event that nobody wrote");
+                heard.send(at).await?;
+            }
+            anyhow::Ok(())
+        }));
+    }
+    let (mut all, mut last, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..writes {
+        let map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("to-{watchers}-{number}")},
+            "data": {"value": "watched"},
+        });
+        let sent = Instant::now();
+        writer.create(PATH, &map).await?;
+        answers.push(sent.elapsed());
+        let mut times = Vec::with_capacity(watchers);
+        while times.len() < watchers {
+            let at = tokio::time::timeout(DEADLINE, hearing.recv()).await.context("a watcher hears nothing")?;
+            times.push(at.context("the watchers ended")? - sent);
+        }
+        last.extend(times.iter().max());
+        all.extend(times);
+    }
+    for watcher in watching {
+        watcher.await??;
+    }
+    Ok(Deliveries { all: Samples::new(all), last: Samples::new(last), answers: Samples::new(answers) })
+}
