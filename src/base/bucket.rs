@@ -45,6 +45,11 @@ impl Bucket {
         if self.tokens >= 0.0 { Duration::ZERO } else { Duration::from_secs_f64(-self.tokens / self.rate) }
     }
 
+    /// Puts `amount` back that was taken and not used.
+    pub fn put_back(&mut self, amount: f64) {
+        self.tokens = (self.tokens + amount).min(self.burst);
+    }
+
     fn refill(&mut self, now: Instant) {
         let elapsed = now.saturating_duration_since(self.at);
         self.tokens = (self.tokens + elapsed.as_secs_f64() * self.rate).min(self.burst);
@@ -64,5 +69,16 @@ mod tests {
         assert!(!bucket.try_take(1.0, start));
         assert_eq!(bucket.take(1.0, start), Duration::from_millis(100));
         assert!(bucket.try_take(4.0, start + Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn what_is_put_back_can_be_taken_again_and_never_overflows() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(1.0, 2.0, start);
+        assert!(bucket.try_take(2.0, start));
+        bucket.put_back(1.0);
+        assert!(bucket.try_take(1.0, start) && !bucket.try_take(1.0, start));
+        bucket.put_back(9.0);
+        assert!(bucket.try_take(2.0, start) && !bucket.try_take(1.0, start));
     }
 }

@@ -86,7 +86,7 @@ pub struct Facts {
     pub common_name: String,
     /// The subject's organizations.
     pub organizations: Vec<String>,
-    /// DNS names and IP addresses.
+    /// DNS names and IP addresses; of a request all names of whatever sort.
     pub names: Vec<String>,
     /// Seconds since 1970 from which it is valid; 0 for a request.
     pub not_before_seconds: i64,
@@ -226,10 +226,13 @@ pub fn service_account_keys() -> Result<(String, String), Error> {
 pub fn read_request(request_pem: &str) -> Result<Facts, Error> {
     let request = parse_request(request_pem)?;
     let organization = request.params.distinguished_name.get(&DnType::OrganizationName).map(dn_text);
-    let names = request.params.subject_alt_names.iter().filter_map(|name| match name {
-        rcgen::SanType::DnsName(name) => Some(name.to_string()),
-        rcgen::SanType::IpAddress(address) => Some(address.to_string()),
-        _ => None,
+    let names = request.params.subject_alt_names.iter().map(|name| match name {
+        rcgen::SanType::DnsName(name) | rcgen::SanType::Rfc822Name(name) | rcgen::SanType::URI(name) => {
+            name.to_string()
+        }
+        rcgen::SanType::IpAddress(address) => address.to_string(),
+        // It would be signed, so whoever decides has to see that it is there.
+        other => format!("{other:?}"),
     });
     Ok(Facts {
         common_name: common_name_of(&request.params.distinguished_name),
@@ -404,6 +407,16 @@ mod tests {
         let authority = Authority::create("minke", YEAR).unwrap();
         let certificate = authority.sign_request(&request, &[Usage::Client], YEAR).unwrap();
         assert_eq!(read_certificate(&certificate).unwrap().organizations, ["system:nodes"]);
+    }
+
+    #[test]
+    fn a_request_hides_no_name() {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["a".to_owned(), "127.0.0.2".to_owned()]).unwrap();
+        params.subject_alt_names.push(rcgen::SanType::URI("https://b/".try_into().unwrap()));
+        params.subject_alt_names.push(rcgen::SanType::Rfc822Name("c@d".try_into().unwrap()));
+        let request = params.serialize_request(&key).unwrap().pem().unwrap();
+        assert_eq!(read_request(&request).unwrap().names, ["a", "127.0.0.2", "https://b/", "c@d"]);
     }
 
     #[test]

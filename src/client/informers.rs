@@ -37,11 +37,20 @@ impl Informers {
     where
         K::DynamicType: Default,
     {
+        self.of_pruned(|_| {})
+    }
+
+    /// The same, where the first who asks decides what is kept of each object: what `prune` leaves of it. So whoever
+    /// puts a process together asks first, for all that share these informers.
+    pub fn of_pruned<K: Watched>(&self, prune: fn(&mut K)) -> Informer<K>
+    where
+        K::DynamicType: Default,
+    {
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(informer) = started.get(&TypeId::of::<K>()).and_then(|any| any.downcast_ref::<Informer<K>>()) {
             return informer.clone();
         }
-        let informer = Informer::start(Api::all(self.client.clone()), watcher::Config::default());
+        let informer = Informer::start_pruned(Api::all(self.client.clone()), watcher::Config::default(), prune);
         started.insert(TypeId::of::<K>(), Box::new(informer.clone()));
         informer
     }

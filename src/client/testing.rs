@@ -46,6 +46,8 @@ struct State {
     watchers: Vec<Watcher>,
     /// `METHOD path` of each request that may change something.
     writes: Vec<String>,
+    /// What is answered to requests instead, by `METHOD path`: the code, and how often still.
+    refusals: BTreeMap<String, (u16, usize)>,
     revision: u64,
 }
 
@@ -81,6 +83,11 @@ impl FakeServer {
     pub fn remove(&self, path: &str) {
         self.lock().remove(&Path::parse(path));
         self.shared.changed.notify_waiters();
+    }
+
+    /// Refuses the next `times` requests `METHOD path` with this code, whether they read or write.
+    pub fn refuse(&self, request: &str, code: u16, times: usize) {
+        self.lock().refusals.insert(request.to_owned(), (code, times));
     }
 
     /// The object at `path`.
@@ -139,6 +146,9 @@ impl FakeServer {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if let Some(code) = self.lock().refusal(&format!("{} {}", parts.method, parts.uri.path())) {
+            return refused(&Refusal { code, reason: "Scripted", message: format!("{} is refused", parts.uri.path()) });
+        }
         if let Some(discovery) = rules::discovery(parts.uri.path()) {
             return whole(StatusCode::OK, &discovery);
         }
@@ -202,6 +212,13 @@ impl FakeServer {
 }
 
 impl State {
+    /// The code that this request is refused with, if it is.
+    fn refusal(&mut self, request: &str) -> Option<u16> {
+        let (code, times) = self.refusals.get_mut(request).filter(|(_, times)| *times > 0)?;
+        *times -= 1;
+        Some(*code)
+    }
+
     fn matching<'a>(&'a self, of: &'a Path, fields: &'a [(String, String)]) -> impl Iterator<Item = &'a Value> {
         let objects = self.objects.iter().filter(move |(path, object)| of.holds(path) && path::selects(fields, object));
         objects.map(|(_, object)| object)
