@@ -53,7 +53,7 @@ impl Certificates {
         let Some(request) = self.requests.get(&key) else { return Ok(Next::Changed) };
         let name = &*key.name;
         match rules::plan(&request, &self.protected, clock::now_seconds()) {
-            Plan::Wait(left) => return Ok(Next::After(left)),
+            Plan::Wait(left) => return Ok(left.map_or(Next::Changed, Next::After)),
             Plan::Approve(why) => {
                 tracing::info!(request = name, user = request.spec.username, "a certificate request is approved");
                 self.add(&request, "approval", "Approved", "AutoApproved", why).await?;
@@ -157,6 +157,9 @@ mod tests {
                 "usages": ["digital signature", "client auth"],
                 "username": "system:bootstrap:abc", "groups": ["system:bootstrappers"]}}),
         );
+        // Whoever writes to the request in between has it looked at again.
+        server.refuse(&format!("PATCH {path}/approval"), 409, 1);
+        server.refuse(&format!("PATCH {path}/status"), 409, 1);
         let is_signed =
             |object: Option<&Value>| object.is_some_and(|object| object["status"]["certificate"].is_string());
         let signed = server.wait(path, is_signed).await.unwrap();

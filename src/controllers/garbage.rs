@@ -16,10 +16,11 @@ use std::time::Duration;
 
 use base::queue::Queue;
 use base::shutdown::Shutdown;
+use client::Informer;
 use client::events::{self, Source};
 use client::informer::{Change, Subscription};
-use client::{Informer, Informers};
 use futures::future;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::discovery::verbs;
 use kube::runtime::watcher::Config;
@@ -35,6 +36,13 @@ const WORKERS: usize = 20;
 
 /// How often the server is asked what kinds there are, as upstream.
 const DISCOVER_AGAIN: Duration = Duration::from_secs(30);
+
+/// How long a kind may take until all its objects were seen, before it is gone on without it (upstream's
+/// `initialSyncTimeout`). A kind that cannot be listed must not hold up the others for ever.
+const SYNC_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The wait after the server did not tell what kinds there are, for the first time it is asked.
+const DISCOVER_RETRY: Duration = Duration::from_secs(1);
 
 /// Events come and go by themselves, and there are many (upstream ignores them, too).
 const IGNORED: &str = "events";
@@ -60,9 +68,8 @@ struct Watch {
 }
 
 impl Garbage {
-    pub(crate) fn new(informers: &Informers) -> Self {
-        let shared = Shared { graph: Arc::default(), queue: Queue::new() };
-        Self { client: informers.client().clone(), shared }
+    pub(crate) fn new(client: &Client) -> Self {
+        Self { client: client.clone(), shared: Shared { graph: Arc::default(), queue: Queue::new() } }
     }
 
     pub(crate) async fn run(self, shutdown: Shutdown) {
@@ -85,12 +92,20 @@ impl Garbage {
         loop {
             match Kind::discover(&self.client).await {
                 Ok(found) => self.follow(&mut watches, found),
-                Err(error) => tracing::warn!(%error, "cannot ask what kinds there are; going on with those known"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot ask what kinds there are; going on with those known");
+                    tokio::time::sleep(if watches.is_empty() { DISCOVER_RETRY } else { DISCOVER_AGAIN }).await;
+                    continue;
+                }
             }
             let synced = future::join_all(watches.values().map(|watch| watch.informer.synced()));
-            // A kind that cannot be listed must not hold up the others for ever; its objects are asked for by name.
-            if tokio::time::timeout(DISCOVER_AGAIN, synced).await.is_err() && kinds.borrow().is_none() {
-                continue;
+            if tokio::time::timeout(SYNC_DEADLINE, synced).await.is_err() {
+                let unseen: Vec<String> = watches
+                    .values()
+                    .filter(|watch| !watch.informer.is_synced())
+                    .map(|watch| watch.kind.name())
+                    .collect();
+                tracing::warn!(kinds = unseen.join(", "), "some kinds cannot be listed; going on without them");
             }
             kinds.send_replace(Some(watches.values().map(|watch| Arc::clone(&watch.kind)).collect()));
             tokio::time::sleep(DISCOVER_AGAIN).await;
@@ -116,16 +131,29 @@ impl Garbage {
     }
 
     fn start(&self, kind: Arc<Kind>) -> Watch {
-        let informer = Informer::start_pruned(kind.metadata(&self.client, ""), Config::default(), |object| {
-            object.metadata.labels = None;
-            object.metadata.annotations = None;
-        });
+        let informer = Informer::start_pruned(kind.metadata(&self.client, ""), Config::default(), prune);
         let changes = informer.subscribe({
             let (shared, kind) = (self.shared.clone(), Arc::clone(&kind));
             move |change| shared.changed(&kind, change)
         });
         Watch { kind, informer, _changes: changes }
     }
+}
+
+/// Drops what the graph does not read: it has all kinds of objects, so this is what a cluster's size costs.
+fn prune(object: &mut Metadata) {
+    let metadata = std::mem::take(&mut object.metadata);
+    object.types = None;
+    object.metadata = ObjectMeta {
+        name: metadata.name,
+        namespace: metadata.namespace,
+        uid: metadata.uid,
+        resource_version: metadata.resource_version,
+        deletion_timestamp: metadata.deletion_timestamp,
+        finalizers: metadata.finalizers,
+        owner_references: metadata.owner_references,
+        ..ObjectMeta::default()
+    };
 }
 
 impl Shared {
@@ -170,7 +198,7 @@ mod tests {
 
     fn start(server: &FakeServer) -> Trigger {
         let (trigger, shutdown) = shutdown::channel();
-        let controller = Garbage::new(&Informers::new(server.client()));
+        let controller = Garbage::new(&server.client());
         task::spawn("garbage collector", controller.run(shutdown)).detach();
         trigger
     }
@@ -272,5 +300,46 @@ mod tests {
         server.put(&path("child"), owned(&["owner"]));
         let _running = start(&server);
         server.gone(&path("child")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kind_that_cannot_be_listed_does_not_hold_up_the_others() {
+        let server = FakeServer::default();
+        server.refuse("GET /api/v1/nodes", 500, usize::MAX);
+        server.put(&path("child"), owned(&["gone"]));
+        let _running = start(&server);
+        tokio::time::sleep(SYNC_DEADLINE).await;
+        server.gone(&path("child")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_owner_that_comes_and_goes_unseen_is_found_gone_later() {
+        let server = FakeServer::default();
+        // Nodes cannot be watched, but be asked for one by one.
+        server.refuse("GET /api/v1/nodes", 500, usize::MAX);
+        server.put("/api/v1/nodes/owner", json!({}));
+        let reference = json!({"apiVersion": "v1", "kind": "Node", "name": "owner", "uid": "uid-of-owner"});
+        server.put(&path("child"), json!({"metadata": {"ownerReferences": [reference]}}));
+        let _running = start(&server);
+        tokio::time::sleep(SYNC_DEADLINE * 2).await;
+        assert!(server.object(&path("child")).is_some(), "deleted although its owner is there");
+        server.remove("/api/v1/nodes/owner");
+        server.gone(&path("child")).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writes_that_others_got_in_before_are_tried_again() {
+        let server = FakeServer::default();
+        server.put(&path("owner"), json!({}));
+        server.put(&path("child"), owned(&["owner"]));
+        for request in ["PATCH owner", "DELETE child"] {
+            let (method, name) = request.split_once(' ').unwrap();
+            server.refuse(&format!("{method} {}", path(name)), 409, 2);
+        }
+        let _running = start(&server);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        delete(&server, "owner", "Foreground").await;
+        server.gone(&path("owner")).await;
+        assert_eq!(server.object(&path("child")), None);
     }
 }

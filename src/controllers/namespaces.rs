@@ -199,6 +199,8 @@ mod tests {
         server.put("/api/v1/namespaces/old/pods/b", json!({}));
         server.put("/api/v1/namespaces/kept/configmaps/a", json!({}));
         delete(&server);
+        // Others write to the namespace as well.
+        server.refuse("PUT /api/v1/namespaces/old/finalize", 409, 2);
         let _running = start(&server);
         server.gone("/api/v1/namespaces/old").await;
         assert_eq!(server.object("/api/v1/namespaces/old/configmaps/a"), None);
@@ -225,6 +227,21 @@ mod tests {
         assert!(server.object("/api/v1/namespaces/old/configmaps/a").is_some());
 
         server.remove("/api/v1/namespaces/old/pods/b");
+        server.gone("/api/v1/namespaces/old").await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_deleted_is_told_and_tried_again() {
+        let server = FakeServer::default();
+        server.put("/api/v1/namespaces/old/configmaps/a", json!({}));
+        delete(&server);
+        server.refuse("DELETE /api/v1/namespaces/old/configmaps", 500, 2);
+        let _running = start(&server);
+        let has_failed = |namespace: Option<&serde_json::Value>| {
+            let conditions = namespace.unwrap()["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            conditions.iter().any(|one| one["type"] == "NamespaceDeletionContentFailure" && one["status"] == "True")
+        };
+        server.wait("/api/v1/namespaces/old", has_failed).await;
         server.gone("/api/v1/namespaces/old").await;
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use base::queue::Queue;
 use base::shutdown::Shutdown;
@@ -19,6 +20,9 @@ use crate::reconcile::{self, Next, Outcome};
 
 /// Addresses of a node that does not say how many pods it runs: upstream's 110 pods in a /24.
 const DEFAULT_PREFIX: u8 = 24;
+
+/// How soon it is tried again to find addresses for a node, after there were none left.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// A network of IPv4 addresses, its host bits zero.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,22 +49,27 @@ impl Network {
         self.base & shared == other.base & shared
     }
 
+    /// The address after its last one; `None` where that is the last of all.
+    fn end(self) -> Option<u32> {
+        self.base.checked_add(!mask(self.prefix))?.checked_add(1)
+    }
+
     /// The first network of `prefix` bits in here that overlaps none of `taken`.
-    fn first_free(self, prefix: u8, taken: &[Self]) -> Option<Self> {
+    fn first_free(self, prefix: u8, mut taken: Vec<Self>) -> Option<Self> {
         if prefix < self.prefix {
             return None;
         }
+        // Networks lie within one another or apart, so one walk from below meets every obstacle.
+        taken.sort_unstable_by_key(|network| (network.base, network.prefix));
         let mut candidate = Self { base: self.base, prefix };
-        while let Some(obstacle) = taken.iter().find(|taken| taken.overlaps(candidate)) {
-            // Past the obstacle, or past the candidate where that is the larger of both.
-            let end = |network: Self| network.base.checked_add(!mask(network.prefix))?.checked_add(1);
-            let base = end(*obstacle).into_iter().chain(end(candidate)).max()?;
-            candidate = Self { base, prefix };
-            if !self.overlaps(candidate) {
-                return None;
+        for obstacle in taken {
+            if obstacle.overlaps(candidate) {
+                // Past the obstacle, or past the candidate where that is the larger of both.
+                let base = obstacle.end()?.max(candidate.end()?);
+                candidate = Self { base, prefix };
             }
         }
-        Some(candidate)
+        self.overlaps(candidate).then_some(candidate)
     }
 }
 
@@ -122,7 +131,7 @@ impl NodeRanges {
         let Some(range) = self.choose(&key.name, &node) else {
             let message = format!("Node {} status is now: CIDRNotAvailable", key.name);
             self.recorder.warning(events::reference(&*node, None), "CIDRNotAvailable", &message);
-            return Ok(Next::Changed);
+            return Ok(Next::After(LOOK_AGAIN));
         };
         let patch = json!({"spec": {"podCIDR": range.to_string(), "podCIDRs": [range.to_string()]}});
         let api: Api<core::Node> = Api::all(self.client.clone());
@@ -133,11 +142,12 @@ impl NodeRanges {
     fn choose(&self, name: &str, node: &core::Node) -> Option<Network> {
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         let nodes = self.nodes.all();
-        let taken: Vec<Network> =
-            nodes.iter().filter_map(|(_, node)| range_of(node)).chain(given.values().copied()).collect();
+        // What this node was given before and did not take is free again.
+        let given_to_others = given.iter().filter(|(other, _)| *other != name).map(|(_, range)| *range);
+        let taken = nodes.values().filter_map(|node| range_of(node)).chain(given_to_others).collect();
         let capacity = node.status.as_ref().and_then(|status| status.capacity.as_ref());
         let pods = capacity.and_then(|capacity| capacity.get("pods")).and_then(|pods| pods.0.parse().ok());
-        let range = self.cluster.first_free(pods.map_or(DEFAULT_PREFIX, prefix_for), &taken)?;
+        let range = self.cluster.first_free(pods.map_or(DEFAULT_PREFIX, prefix_for), taken)?;
         given.insert(name.to_owned(), range);
         Some(range)
     }
@@ -160,7 +170,7 @@ mod tests {
 
     fn check(prefix: u8, taken: &[&str], expected: Option<&str>) {
         let taken: Vec<Network> = taken.iter().map(|text| network(text)).collect();
-        let found = network("10.0.0.0/16").first_free(prefix, &taken).map(|range| range.to_string());
+        let found = network("10.0.0.0/16").first_free(prefix, taken.clone()).map(|range| range.to_string());
         assert_eq!(found.as_deref(), expected, "/{prefix} beside {taken:?}");
     }
 
@@ -171,6 +181,10 @@ mod tests {
         check(22, &["10.0.0.0/24"], Some("10.0.4.0/22"));
         check(24, &["10.0.0.0/22", "10.0.5.0/24"], Some("10.0.4.0/24"));
         check(17, &["10.0.0.0/24", "10.0.128.0/24"], None);
+        check(24, &["10.0.1.0/24", "10.0.0.0/26"], Some("10.0.2.0/24"));
+        check(26, &["10.0.0.0/24", "10.0.0.64/26"], Some("10.0.1.0/26"));
+        check(24, &["10.0.0.0/16"], None);
+        check(24, &["0.0.0.0/0"], None);
         check(15, &[], None);
     }
 
@@ -196,5 +210,24 @@ mod tests {
         }
         ranges.sort();
         assert_eq!(ranges, ["100.64.0.0/22", "100.64.4.0/22"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_waits_for_addresses_until_another_one_goes() {
+        let server = FakeServer::default();
+        let (controller, events) = NodeRanges::new(&Informers::new(server.client()), network("10.0.0.0/24"));
+        let (_trigger, shutdown) = shutdown::channel();
+        server.put("/api/v1/nodes/a", json!({"spec": {"podCIDR": "10.0.0.0/24"}}));
+        server.put("/api/v1/nodes/b", json!({"spec": {}}));
+        task::spawn("node ranges", controller.run(shutdown.clone())).detach();
+        task::spawn("events", events.run(server.client(), shutdown)).detach();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(server.events(), ["CIDRNotAvailable Node b status is now: CIDRNotAvailable"]);
+
+        server.remove("/api/v1/nodes/a");
+        // A write that somebody else got in before is tried again, and finds its own addresses free.
+        server.refuse("PATCH /api/v1/nodes/b", 409, 1);
+        let is_given = |node: Option<&serde_json::Value>| node.unwrap()["spec"]["podCIDR"] == "10.0.0.0/24";
+        server.wait("/api/v1/nodes/b", is_given).await;
     }
 }

@@ -6,10 +6,11 @@
 //! ```
 //!
 //! Each step is a pure function in a file of its own ([`health`], [`taints`], [`eviction`]), and each reads objects
-//! alone, so that any of them may be restarted, or done by upstream's controllers instead. [`conditions`] is the little
-//! they share.
+//! alone, so that any of them may be restarted, or done by upstream's controllers instead. [`disruption`] holds eviction
+//! back where so many nodes are down that the fault is hardly theirs. [`conditions`] is the little they share.
 
 pub(crate) mod conditions;
+mod disruption;
 pub(crate) mod eviction;
 mod health;
 pub(crate) mod lifecycle;

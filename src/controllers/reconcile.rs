@@ -64,6 +64,24 @@ where
     future::join_all((0..workers).map(|_| work())).await;
 }
 
+/// Does `work` for all, for `workers` of them beside one another, and answers with what came of it, in no order.
+pub(crate) async fn each<T, O, F>(all: Vec<T>, workers: usize, work: impl Fn(T) -> F) -> Vec<O>
+where
+    F: Future<Output = O>,
+{
+    let workers = workers.min(all.len());
+    let (rest, done) = (Mutex::new(all.into_iter()), Mutex::new(Vec::new()));
+    let next = || rest.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let worker = async || {
+        while let Some(one) = next() {
+            let outcome = work(one).await;
+            done.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
+        }
+    };
+    future::join_all((0..workers).map(|_| worker())).await;
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
 async fn within(sync: impl Future<Output = Outcome>) -> Outcome {
     tokio::time::timeout(DEADLINE, sync).await.unwrap_or(Err(Error::Late))
 }
@@ -119,6 +137,19 @@ mod tests {
         })
         .await;
         assert_eq!(tries.into_inner(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_is_worked_on_once_and_only_so_many_beside_one_another() {
+        let start = Instant::now();
+        let mut done = each((0..10).collect(), 4, |number| async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            number
+        })
+        .await;
+        done.sort_unstable();
+        assert_eq!(done, (0..10).collect::<Vec<_>>());
+        assert_eq!(start.elapsed().as_secs(), 3);
     }
 
     #[tokio::test(start_paused = true)]

@@ -22,7 +22,8 @@ const BOOTSTRAPPERS: &str = "system:bootstrappers";
 const LIFE_MIN: Duration = Duration::from_mins(10);
 const LIFE_DEFAULT: Duration = Duration::from_hours(365 * 24);
 
-/// How long requests are kept: upstream's times (`pkg/controller/certificates/cleaner`).
+/// How long requests are kept that are done, and that nobody decides about: upstream's times
+/// (`pkg/controller/certificates/cleaner`).
 const DONE_KEPT: Duration = Duration::from_hours(1);
 const PENDING_KEPT: Duration = Duration::from_hours(24);
 
@@ -37,31 +38,42 @@ pub(super) enum Plan {
     Fail(String),
     /// Nobody needs it any more.
     Delete,
-    /// Nothing until this long is over.
-    Wait(Duration),
+    /// Nothing; it goes after this long, if ever.
+    Wait(Option<Duration>),
 }
 
 /// Decides about a request. `protected` are the names of the API server, which no node's certificate may have.
 pub(super) fn plan(request: &CertificateSigningRequest, protected: &BTreeSet<String>, now: Timestamp) -> Plan {
     let has = |kind: &str| condition(request, kind).is_some();
-    let is_signed = request.status.as_ref().is_some_and(|status| status.certificate.is_some());
-    let is_done = is_signed || has("Denied") || has("Failed");
-    let kept = if is_done { DONE_KEPT } else { PENDING_KEPT };
-    let since = last_change(request).unwrap_or(now);
-    let left = kept.saturating_sub(Duration::try_from(now.duration_since(since)).unwrap_or_default());
-    if left.is_zero() {
+    let left = goes_at(request).map(|end| Duration::try_from(end.duration_since(now)).unwrap_or_default());
+    if left == Some(Duration::ZERO) {
         return Plan::Delete;
     }
-    if is_done {
-        return Plan::Wait(left);
-    }
-    let Some(usage) = signer(request) else { return Plan::Wait(left) };
+    let is_done = certificate(request).is_some() || has("Denied") || has("Failed");
+    let Some(usage) = signer(request).filter(|_| !is_done) else { return Plan::Wait(left) };
     match (valid(request, usage, protected), has("Approved")) {
         (Ok(()), true) => Plan::Sign(usage, life(request)),
         (Err(why), true) => Plan::Fail(why),
         (Ok(()), false) => approval(request, usage).map_or(Plan::Wait(left), Plan::Approve),
         (Err(_), false) => Plan::Wait(left),
     }
+}
+
+/// When nobody needs the request any more. One that is approved waits for its signer, however long that takes.
+fn goes_at(request: &CertificateSigningRequest) -> Option<Timestamp> {
+    let changed = |kind: &str| condition(request, kind).and_then(|condition| condition.last_update_time.as_ref());
+    let issued = certificate(request).and_then(|pem| pki::read_certificate(pem).ok());
+    let conditions = request.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let created = request.metadata.creation_timestamp.as_ref();
+    let pending = created.filter(|_| conditions.is_none_or(Vec::is_empty)).map(|time| time.0 + PENDING_KEPT);
+    let done = [changed("Approved").filter(|_| certificate(request).is_some()), changed("Denied"), changed("Failed")];
+    let expires = issued.and_then(|facts| Timestamp::from_second(facts.not_after_seconds).ok());
+    done.into_iter().flatten().map(|time| time.0 + DONE_KEPT).chain(pending).chain(expires).min()
+}
+
+fn certificate(request: &CertificateSigningRequest) -> Option<&str> {
+    let pem = request.status.as_ref()?.certificate.as_ref()?;
+    std::str::from_utf8(&pem.0).ok()
 }
 
 /// What the signer that is asked for signs; `None` for those that are not ours.
@@ -79,7 +91,7 @@ fn valid(request: &CertificateSigningRequest, usage: Usage, protected: &BTreeSet
     if facts.organizations != [NODES] {
         return Err("organization in request is not system:nodes".to_owned());
     }
-    let Some(node) = facts.common_name.strip_prefix(NODE) else {
+    let Some(node) = facts.common_name.strip_prefix(NODE).filter(|node| !node.is_empty()) else {
         return Err("subject common name does not begin with system:node:".to_owned());
     };
     let needed = match usage {
@@ -149,13 +161,6 @@ pub(super) fn condition<'a>(
     request.status.as_ref()?.conditions.iter().flatten().find(|condition| condition.type_ == kind)
 }
 
-/// When something last happened to the request.
-fn last_change(request: &CertificateSigningRequest) -> Option<Timestamp> {
-    let conditions = request.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let changes = conditions.filter_map(|condition| condition.last_update_time.as_ref());
-    changes.chain(&request.metadata.creation_timestamp).map(|time| time.0).max()
-}
-
 #[cfg(test)]
 mod tests {
     use base::pki::Subject;
@@ -214,26 +219,79 @@ mod tests {
         for name in ["127.0.0.1", "b", "kubernetes"] {
             let mut request = request("system:node:a", NODES, Usage::Server, &[name]);
             check(&request, "Wait");
-            add(&mut request, "Approved");
+            add(&mut request, "Approved", NOW);
             check(&request, "Fail");
         }
     }
 
     #[test]
-    fn what_was_approved_is_signed_within_bounds_and_what_is_done_goes_after_an_hour() {
+    fn a_certificate_is_for_a_node_and_for_nothing_else_beside() {
+        let subject = Subject {
+            common_name: NODE.into(),
+            organization: Some(NODES.into()),
+            names: Vec::new(),
+            usage: Usage::Client,
+        };
+        let mut of_nobody = request("system:bootstrap:abc", BOOTSTRAPPERS, Usage::Client, &[]);
+        of_nobody.spec.request = ByteString(pki::request(&subject).unwrap().0.into_bytes());
+        check(&of_nobody, "Wait");
+
+        let mut of_masters = of_nobody.clone();
+        let subject =
+            Subject { common_name: "system:node:a".into(), organization: Some("system:masters".into()), ..subject };
+        of_masters.spec.request = ByteString(pki::request(&subject).unwrap().0.into_bytes());
+        check(&of_masters, "Wait");
+
+        for usages in [json!(["client auth"]), json!(["digital signature", "client auth", "server auth"]), json!([])] {
+            let mut request = request("system:bootstrap:abc", BOOTSTRAPPERS, Usage::Client, &[]);
+            request.spec.usages = serde_json::from_value(usages).unwrap();
+            check(&request, "Wait");
+        }
+        let mut with_encipherment = request("system:bootstrap:abc", BOOTSTRAPPERS, Usage::Client, &[]);
+        with_encipherment.spec.usages.as_mut().unwrap().push("key encipherment".into());
+        check(&with_encipherment, "Approve");
+
+        let mut of_another_signer = request("system:bootstrap:abc", BOOTSTRAPPERS, Usage::Client, &[]);
+        of_another_signer.spec.signer_name = "example.com/signer".into();
+        check(&of_another_signer, "Wait(Some(86400s))");
+        add(&mut of_another_signer, "Approved", NOW);
+        check(&of_another_signer, "Wait(None)");
+    }
+
+    #[test]
+    fn what_was_approved_is_signed_within_bounds() {
         let mut request = request("system:node:a", NODES, Usage::Client, &[]);
-        add(&mut request, "Approved");
+        add(&mut request, "Approved", NOW);
         check(&request, "Sign(Client, 31536000s)");
         request.spec.expiration_seconds = Some(60);
         check(&request, "Sign(Client, 600s)");
-        add(&mut request, "Denied");
-        check(&request, "Wait(3600s)");
-        let later = NOW + jiff::SignedDuration::from_hours(1);
-        assert_eq!(plan(&request, &BTreeSet::new(), later), Plan::Delete);
     }
 
-    fn add(request: &mut CertificateSigningRequest, kind: &str) {
-        let condition = serde_json::from_value(json!({"type": kind, "status": "True"})).unwrap();
+    #[test]
+    fn requests_go_when_nobody_needs_them() {
+        let after = |request: &CertificateSigningRequest, hours: i64, expected: &str| {
+            let plan = format!("{:?}", plan(request, &BTreeSet::new(), NOW + jiff::SignedDuration::from_hours(hours)));
+            assert!(plan.starts_with(expected), "{plan} is not {expected} after {hours} h");
+        };
+        let pending = request("alice", "system:authenticated", Usage::Client, &[]);
+        after(&pending, 23, "Wait(Some(3600s))");
+        after(&pending, 24, "Delete");
+        for kind in ["Denied", "Failed"] {
+            let mut refused = pending.clone();
+            add(&mut refused, kind, NOW);
+            after(&refused, 0, "Wait(Some(3600s))");
+            after(&refused, 1, "Delete");
+        }
+        let mut issued = pending;
+        add(&mut issued, "Approved", NOW);
+        issued.status.as_mut().unwrap().certificate = Some(ByteString(b"a certificate".to_vec()));
+        after(&issued, 0, "Wait(Some(3600s))");
+        after(&issued, 1, "Delete");
+    }
+
+    fn add(request: &mut CertificateSigningRequest, kind: &str, at: Timestamp) {
+        let condition = json!({"type": kind, "status": "True", "lastUpdateTime": at.to_string()});
+        let condition = serde_json::from_value(condition).unwrap();
         request.status.get_or_insert_default().conditions.get_or_insert_default().push(condition);
     }
 }

@@ -21,7 +21,8 @@ use super::plan::{self, Dependents, Object, Owner, OwnerState, Plan, Policy};
 use crate::reconcile::{Next, Outcome};
 use crate::resources::{Kind, Metadata};
 
-/// How soon an object is looked at again whose owner is of a kind that nobody knows: it may be defined yet.
+/// How soon an object is looked at again whose owner is of a kind that nobody knows, since it may be defined yet; or
+/// whose owner is there but was never seen, since then its end may go unseen as well.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// Kinds, once all their objects were seen.
@@ -79,8 +80,9 @@ impl Collector {
         let object = Object { fate: Fate::of(&meta), finalizers: meta.finalizers.clone().unwrap_or_default(), owners };
         let plan = plan::plan(&object, dependents(&uid, &self.shared.graph()));
         tracing::debug!(kind = %node.kind.resource.kind, object = %node.key, ?plan, "looked at an object");
+        let is_kept_by_unseen = plan == Plan::Keep && object.fate == Fate::Stays && !object.owners.is_empty();
         self.carry_out(&node, &meta, plan).await?;
-        Ok(Next::Changed)
+        Ok(if is_kept_by_unseen { Next::After(LOOK_AGAIN) } else { Next::Changed })
     }
 
     async fn carry_out(&self, node: &Node, meta: &ObjectMeta, plan: Plan) -> kube::Result<()> {

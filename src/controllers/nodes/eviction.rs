@@ -20,11 +20,21 @@ use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, Client};
 use serde_json::json;
 
-use super::conditions::{NO_EXECUTE, node_of, taints};
+use super::conditions::{NO_EXECUTE, taints};
+use crate::pods::{ByNode, node_of};
 use crate::reconcile::{self, Next, Outcome};
 
 /// How many nodes are looked at beside one another.
 const WORKERS: usize = 8;
+
+/// How many pods of one node are evicted beside one another: their writes share the server's fsync.
+const EVICTIONS_MAX: usize = 32;
+
+/// What this is called in Events and as the writer of fields.
+const NAME: &str = "taint-eviction-controller";
+
+/// Why people are told of a pod that has to go, or need not go after all.
+const EVICTION: &str = "TaintManagerEviction";
 
 /// What the taints of its node mean for a pod.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,26 +64,36 @@ fn fate(pod: &core::Pod, taints: &[core::Taint]) -> Fate {
     }
 }
 
+/// A pod that has to go.
+struct Due {
+    key: Key,
+    pod: Arc<core::Pod>,
+    /// In how long.
+    wait: Duration,
+}
+
 /// The controller.
 pub(crate) struct TaintEviction {
     client: Client,
     nodes: Informer<core::Node>,
-    pods: Informer<core::Pod>,
+    pods: ByNode,
     recorder: Recorder,
     /// Since when pods bear taints that they do not tolerate for ever, by node and uid. Bounded by the pods of tainted
     /// nodes.
-    bearing: Mutex<HashMap<Key, HashMap<String, Instant>>>,
+    bearing: Mutex<HashMap<Key, Bearing>>,
 }
+
+/// Since when pods of a node bear its taints, by uid.
+type Bearing = HashMap<String, Instant>;
 
 impl TaintEviction {
     /// The controller, and the writer of what it tells people.
-    pub(crate) fn new(informers: &Informers) -> (Self, Writer) {
-        let (recorder, writer) =
-            events::channel(Source { component: "taint-eviction-controller".to_owned(), host: String::new() });
+    pub(crate) fn new(informers: &Informers, pods: &ByNode) -> (Self, Writer) {
+        let (recorder, writer) = events::channel(Source { component: NAME.to_owned(), host: String::new() });
         let controller = Self {
             client: informers.client().clone(),
             nodes: informers.of(),
-            pods: informers.of(),
+            pods: pods.clone(),
             recorder,
             bearing: Mutex::default(),
         };
@@ -91,7 +111,7 @@ impl TaintEviction {
                 }
             }
         });
-        let _pods = self.pods.subscribe({
+        let _pods = self.pods.informer().subscribe({
             let (queue, nodes) = (queue.clone(), self.nodes.clone());
             move |change| {
                 let node = change.object().map(|pod| Key::of_cluster(node_of(pod)));
@@ -101,58 +121,57 @@ impl TaintEviction {
                 }
             }
         });
-        let synced = async { tokio::join!(self.nodes.synced(), self.pods.synced()) };
+        let synced = async { tokio::join!(self.nodes.synced(), self.pods.informer().synced()) };
         if shutdown.or(synced).await.is_some() {
             reconcile::run(&queue, WORKERS, &shutdown, |key| self.sync(key)).await;
         }
     }
 
     async fn sync(&self, key: Key) -> Outcome {
-        let node = self.nodes.get(&key).filter(|node| drives_off(node));
-        let Some(node) = node else {
-            self.bearing.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-            return Ok(Next::Changed);
-        };
-        let mut soonest: Option<Duration> = None;
-        for (key, pod, wait) in self.due(&key, &node) {
-            if wait.is_zero() {
-                self.evict(&key, &pod).await?;
-            } else {
-                soonest = Some(soonest.map_or(wait, |soonest| soonest.min(wait)));
-            }
-        }
+        let (now, later): (Vec<Due>, Vec<Due>) = self.due(&key).into_iter().partition(|due| due.wait.is_zero());
+        let evicted = reconcile::each(now, EVICTIONS_MAX, |due| self.evict(due.key, due.pod)).await;
+        // One that cannot be evicted holds up no other; it is tried again with those that are due then.
+        evicted.into_iter().collect::<kube::Result<()>>()?;
+        let soonest = later.iter().map(|due| due.wait).min();
         Ok(soonest.map_or(Next::Changed, Next::After))
     }
 
-    /// The pods of a node that have to go, and in how long.
-    fn due(&self, key: &Key, node: &core::Node) -> Vec<(Key, Arc<core::Pod>, Duration)> {
+    /// The pods of a node that have to go, and in how long. Those that need not go any more are told so.
+    fn due(&self, key: &Key) -> Vec<Due> {
         let now = Instant::now();
-        let pods = self.pods.all();
-        let of_node = pods.iter().filter(|(_, pod)| {
-            node_of(pod) == &*key.name && pod.metadata.deletion_timestamp.is_none() && pod.metadata.uid.is_some()
-        });
+        let node = self.nodes.get(key);
+        let taints = node.as_deref().map(taints).unwrap_or_default();
         let mut all = self.bearing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = all.remove(key).unwrap_or_default();
-        let mut bearing = HashMap::new();
-        let mut due = Vec::new();
-        for (pod_key, pod) in of_node {
-            let Fate::GoesAfter(limit) = fate(pod, taints(node)) else { continue };
-            let uid = pod.metadata.uid.clone().unwrap_or_default();
-            let since = before.get(&uid).copied().unwrap_or(now);
-            bearing.insert(uid, since);
-            due.push((pod_key.clone(), Arc::clone(pod), limit.saturating_sub(now.saturating_duration_since(since))));
+        let (mut bearing, mut due) = (Bearing::new(), Vec::new());
+        for (key, pod) in self.pods.of(&key.name) {
+            let Some(uid) = pod.metadata.uid.clone().filter(|_| pod.metadata.deletion_timestamp.is_none()) else {
+                continue;
+            };
+            let since = before.get(&uid).copied();
+            match fate(&pod, taints) {
+                Fate::GoesAfter(limit) => {
+                    let since = since.unwrap_or(now);
+                    bearing.insert(uid, since);
+                    due.push(Due { wait: limit.saturating_sub(now.saturating_duration_since(since)), key, pod });
+                }
+                Fate::Stays if since.is_some() && node.is_some() => {
+                    let message = format!("Cancelling deletion of Pod {key}");
+                    self.recorder.normal(events::reference(&*pod, None), EVICTION, message);
+                }
+                Fate::Stays => {}
+            }
         }
-        all.insert(key.clone(), bearing);
+        if !bearing.is_empty() {
+            all.insert(key.clone(), bearing);
+        }
         due
     }
 
-    async fn evict(&self, key: &Key, pod: &core::Pod) -> kube::Result<()> {
+    async fn evict(&self, key: Key, pod: Arc<core::Pod>) -> kube::Result<()> {
         let api: Api<core::Pod> = Api::namespaced(self.client.clone(), &key.namespace);
-        self.recorder.normal(
-            events::reference(pod, None),
-            "TaintManagerEviction",
-            format!("Marking for deletion Pod {key}"),
-        );
+        let message = format!("Marking for deletion Pod {key}");
+        self.recorder.normal(events::reference(&*pod, None), EVICTION, message);
         let condition = core::PodCondition {
             type_: "DisruptionTarget".to_owned(),
             status: "True".to_owned(),
@@ -162,7 +181,7 @@ impl TaintEviction {
             ..core::PodCondition::default()
         };
         let patch = json!({ "conditions": [condition] });
-        if refusal::found(status::patch(&api, &key.name, "taint-eviction-controller", &patch).await)?.is_none() {
+        if refusal::found(status::patch_seen(&api, &*pod, NAME, &patch).await)?.is_none() {
             return Ok(());
         }
         let preconditions = Preconditions { uid: pod.metadata.uid.clone(), resource_version: None };
@@ -210,12 +229,16 @@ mod tests {
         let path = |name: &str| format!("/api/v1/namespaces/default/pods/{name}");
         let pod = |tolerations: Value| json!({"spec": {"nodeName": "n", "containers": [], "tolerations": tolerations}});
         server.put(&path("patient"), pod(json!([{"operator": "Exists", "tolerationSeconds": 300}])));
+        server.put(&path("blocked"), pod(json!([])));
         server.put(&path("hasty"), pod(json!([])));
         server.put(&path("tough"), pod(json!([{"operator": "Exists"}])));
         server.put("/api/v1/nodes/n", json!({"spec": {"taints": [{"key": "a", "effect": "NoExecute"}]}}));
         let (_trigger, shutdown) = shutdown::channel();
-        let (controller, _writer) = TaintEviction::new(&Informers::new(server.client()));
+        let informers = Informers::new(server.client());
+        let (controller, _writer) = TaintEviction::new(&informers, &ByNode::new(informers.of()));
         let start = Instant::now();
+        // One that cannot be evicted yet holds up no other.
+        server.refuse(&format!("PATCH {}/status", path("blocked")), 409, usize::MAX);
         task::spawn("eviction", controller.run(shutdown)).detach();
 
         let is_deleted = |pod: Option<&Value>| pod.is_some_and(|pod| pod["metadata"]["deletionTimestamp"].is_string());
@@ -228,5 +251,27 @@ mod tests {
         }
         assert!(start.elapsed() >= Duration::from_secs(299));
         assert!(!is_deleted(server.object(&path("tough")).as_ref()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_stays_whose_node_is_back_in_time_and_bears_the_next_taint_anew() {
+        let server = FakeServer::default();
+        let path = "/api/v1/namespaces/default/pods/web";
+        let tainted = json!({"spec": {"taints": [{"key": "a", "effect": "NoExecute"}]}});
+        let tolerations = json!([{"operator": "Exists", "tolerationSeconds": 100}]);
+        server.put(path, json!({"spec": {"nodeName": "n", "containers": [], "tolerations": tolerations}}));
+        let (_trigger, shutdown) = shutdown::channel();
+        let informers = Informers::new(server.client());
+        let (controller, writer) = TaintEviction::new(&informers, &ByNode::new(informers.of()));
+        task::spawn("eviction", controller.run(shutdown.clone())).detach();
+        task::spawn("events", writer.run(server.client(), shutdown)).detach();
+        for _ in 0..2 {
+            server.put("/api/v1/nodes/n", tainted.clone());
+            tokio::time::sleep(Duration::from_secs(80)).await;
+            server.put("/api/v1/nodes/n", json!({}));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert!(server.object(path).unwrap()["metadata"]["deletionTimestamp"].is_null());
+        assert_eq!(server.events(), ["TaintManagerEviction Cancelling deletion of Pod default/web"]);
     }
 }

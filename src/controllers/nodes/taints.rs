@@ -26,8 +26,10 @@ const BY_CONDITION: [(&str, &str); 4] = [
 pub(super) enum Eviction {
     /// It may.
     Allowed,
-    /// It has to wait: too many nodes fell silent lately, or all did.
+    /// It has to wait, since too many nodes fell silent lately; one that has begun goes on.
     Held,
+    /// No node loses pods, not even one that has begun: all of them are down, so it is hardly their fault.
+    Withdrawn,
 }
 
 /// What a node's taints shall become.
@@ -46,7 +48,11 @@ pub(super) fn plan(node: &core::Node, eviction: Eviction, now: Timestamp) -> Pla
     let mut wanted = keeping_away(node);
     let driving = driving_off(node);
     let has_driving = taints(node).iter().any(is_ours_to_drive);
-    let may_drive = has_driving || eviction == Eviction::Allowed;
+    let may_drive = match eviction {
+        Eviction::Allowed => true,
+        Eviction::Held => has_driving,
+        Eviction::Withdrawn => false,
+    };
     wanted.extend(driving.filter(|_| may_drive));
 
     let foreign = taints(node).iter().filter(|taint| !is_ours(taint)).cloned();
@@ -158,6 +164,13 @@ mod tests {
         let (held, allowed) = (planned(&silent, Eviction::Held), planned(&silent, Eviction::Allowed));
         assert_eq!((held.is_held, held.begins_eviction), (true, false));
         assert_eq!((allowed.is_held, allowed.begins_eviction), (false, true));
+    }
+
+    #[test]
+    fn a_node_stops_losing_its_pods_when_all_are_down() {
+        let tainted = json!([{"key": UNREACHABLE, "effect": NO_SCHEDULE}, {"key": UNREACHABLE, "effect": NO_EXECUTE}]);
+        assert_eq!(shown(&node("Unknown", tainted.clone()), Eviction::Withdrawn), "unreachable:NoSchedule");
+        assert_eq!(shown(&node("Unknown", tainted), Eviction::Held), "as they are");
     }
 
     #[test]
