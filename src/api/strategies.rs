@@ -7,6 +7,7 @@ use crate::defaults;
 use crate::names::NameRule;
 use crate::printers::{event, node, pod, service, small};
 use crate::scheme::Strategy;
+use crate::validation;
 
 /// Kinds that show name and age and differ in nothing else.
 const PLAIN: Strategy = Strategy { columns: small::PLAIN, cells: small::plain, ..Strategy::DEFAULT };
@@ -14,7 +15,13 @@ const PLAIN: Strategy = Strategy { columns: small::PLAIN, cells: small::plain, .
 /// `v1 ConfigMap`
 #[must_use]
 pub fn config_map() -> Strategy {
-    Strategy { columns: small::CONFIG_MAP, cells: small::config_map, ..Strategy::DEFAULT }
+    Strategy {
+        columns: small::CONFIG_MAP,
+        cells: small::config_map,
+        validate: validation::config::config_map,
+        validate_update: validation::config::config_map_update,
+        ..Strategy::DEFAULT
+    }
 }
 
 /// `v1 Endpoints`
@@ -25,6 +32,8 @@ pub fn endpoints() -> Strategy {
         columns: small::ENDPOINTS,
         cells: small::endpoints,
         allows_create_on_update: true,
+        validate: validation::endpoints::endpoints,
+        validate_update: validation::endpoints::endpoints_update,
         ..Strategy::DEFAULT
     }
 }
@@ -33,11 +42,14 @@ pub fn endpoints() -> Strategy {
 #[must_use]
 pub fn event() -> Strategy {
     Strategy {
+        name: NameRule::PathSegment,
         columns: event::COLUMNS,
         cells: event::cells,
         field_names: fields::EVENT,
         fields: fields::event,
         allows_create_on_update: true,
+        validate: validation::event::core,
+        validate_update: validation::event::core_update,
         ..Strategy::DEFAULT
     }
 }
@@ -45,7 +57,13 @@ pub fn event() -> Strategy {
 /// `events.k8s.io/v1 Event`
 #[must_use]
 pub fn events_event() -> Strategy {
-    Strategy { cells: |object, now| event::cells(&crate::events::to_core(object.clone()), now), ..event() }
+    Strategy {
+        name: NameRule::Subdomain,
+        cells: |object, now| event::cells(&crate::events::to_core(object.clone()), now),
+        validate: validation::event::strict,
+        validate_update: validation::event::strict_update,
+        ..event()
+    }
 }
 
 /// `v1 Namespace`
@@ -61,6 +79,8 @@ pub fn namespace() -> Strategy {
         cells: small::namespace,
         field_names: &["status.phase"],
         fields: |object| vec![("status.phase", fields::text(object, "/status/phase"))],
+        validate: validation::small::namespace,
+        validate_status: validation::small::namespace_status,
         ..Strategy::DEFAULT
     }
 }
@@ -69,12 +89,16 @@ pub fn namespace() -> Strategy {
 #[must_use]
 pub fn node() -> Strategy {
     Strategy {
+        defaults: defaults::small::node,
         prepare_update: prepare::keep_status,
         prepare_status: prepare::keep_all_but_status,
         columns: node::COLUMNS,
         cells: node::cells,
         field_names: &["spec.unschedulable"],
         fields: |object| vec![("spec.unschedulable", fields::flag(object, "/spec/unschedulable"))],
+        validate: validation::node::node,
+        validate_update: validation::node::node_update,
+        validate_status: validation::node::node_update,
         ..Strategy::DEFAULT
     }
 }
@@ -119,6 +143,8 @@ pub fn secret() -> Strategy {
         cells: small::secret,
         field_names: &["type"],
         fields: |object| vec![("type", fields::text(object, "/type"))],
+        validate: validation::config::secret,
+        validate_update: validation::config::secret_update,
         ..Strategy::DEFAULT
     }
 }
@@ -133,7 +159,7 @@ pub fn service_account() -> Strategy {
 #[must_use]
 pub fn service() -> Strategy {
     Strategy {
-        name: NameRule::Label1035,
+        name: NameRule::Label,
         allows_create_on_update: true,
         defaults: defaults::service::service,
         prepare_create: prepare::new_service,
@@ -148,6 +174,9 @@ pub fn service() -> Strategy {
                 ("spec.type", fields::text(object, "/spec/type")),
             ]
         },
+        validate: validation::service::service,
+        validate_update: validation::service::service_update,
+        validate_status: validation::service::service_status,
         ..Strategy::DEFAULT
     }
 }
@@ -163,6 +192,9 @@ pub fn certificate_signing_request() -> Strategy {
         cells: small::certificate_signing_request,
         field_names: &["spec.signerName"],
         fields: |object| vec![("spec.signerName", fields::text(object, "/spec/signerName"))],
+        validate: validation::certificate_signing_request::request,
+        validate_update: validation::certificate_signing_request::request_update,
+        validate_status: validation::certificate_signing_request::request_update,
         ..Strategy::DEFAULT
     }
 }
@@ -176,6 +208,8 @@ pub fn priority_class() -> Strategy {
         prepare_create: prepare::first_generation,
         columns: small::PRIORITY_CLASS,
         cells: small::priority_class,
+        validate: validation::small::priority_class,
+        validate_update: validation::small::priority_class_update,
         ..Strategy::DEFAULT
     }
 }
@@ -188,6 +222,8 @@ pub fn lease() -> Strategy {
         allows_unconditional_update: false,
         columns: small::LEASE,
         cells: small::lease,
+        validate: validation::small::lease,
+        validate_update: validation::small::lease_update,
         ..Strategy::DEFAULT
     }
 }
@@ -199,6 +235,8 @@ pub fn runtime_class() -> Strategy {
         allows_unconditional_update: false,
         columns: small::RUNTIME_CLASS,
         cells: small::runtime_class,
+        validate: validation::small::runtime_class,
+        validate_update: validation::small::runtime_class_update,
         ..Strategy::DEFAULT
     }
 }

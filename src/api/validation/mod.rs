@@ -1,4 +1,23 @@
 //! What an object must satisfy beyond its schema, with upstream's messages.
+//!
+//! A file holds the rules of a kind; [`field`] is how an error is told, `checks` what several kinds share. Each
+//! function answers with all that is wrong, in the order in which upstream finds it. Metadata is checked for all
+//! kinds alike, in [`crate::meta`].
+//!
+//! Reading order: [`field`], `checks`, [`small`] and [`config`] (kinds with few rules), [`service`], [`pod`],
+//! [`wasm`] (what a pod may ask for upstream and is refused here).
 
+pub mod certificate_signing_request;
+mod checks;
+pub mod config;
+pub mod endpoints;
+pub mod event;
 pub mod field;
+pub mod node;
+pub mod pod;
+pub mod service;
+pub mod small;
+#[cfg(test)]
+mod testing;
+mod tolerations;
 pub mod wasm;

@@ -1,0 +1,3 @@
+//! Pods and templates of pods.
+
+pub(super) mod resources;
