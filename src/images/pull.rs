@@ -6,7 +6,10 @@
 //! ```
 //!
 //! Content goes straight to disk, is verified before anything looks into it, and is fetched again from where it broke
-//! off. What is here already is not fetched.
+//! off. What is here already is not fetched. Where the cluster's own registry keeps its content in this very store
+//! ([`Puller::in_registry`]), it is asked without a network.
+
+mod source;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -19,12 +22,13 @@ use flate2::read::MultiGzDecoder;
 use futures::StreamExt as _;
 use tokio::sync::Semaphore;
 
+use self::source::Source;
 use crate::archive::{self, ArchiveError, Next, WasmFile};
 use crate::config::{self, ImageConfig};
 use crate::content::{Artifact, ContentStore, Ingest, Scratch, Stored};
 use crate::credentials::Keyring;
 use crate::digest::Digest;
-use crate::distribution::session::{Access, Sent, Session};
+use crate::distribution::session::{Access, Sent};
 use crate::distribution::{self, Transport};
 use crate::inspect::{NotWasm, inspect_file};
 use crate::manifest::{
@@ -58,11 +62,21 @@ pub struct Puller {
 struct Shared {
     store: ContentStore,
     transport: Transport,
+    built_in: BuiltInPlace,
     turns: Semaphore,
     /// Between the tries of one download.
     pauses: Law,
     /// One lock a reference that is being pulled, so that many pods of one image pull it once.
     pulling: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+/// Where the cluster's own registry keeps its content.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum BuiltInPlace {
+    /// Behind the address that the transport knows.
+    Elsewhere,
+    /// In the store that images come into.
+    OwnStore,
 }
 
 /// How far a pull is.
@@ -154,13 +168,20 @@ impl Puller {
     /// A puller into `store`.
     #[must_use]
     pub fn new(store: ContentStore, options: distribution::Options) -> Self {
-        Self::with_pauses(store, options, RESUME_LAW)
+        Self::with(store, options, BuiltInPlace::Elsewhere, RESUME_LAW)
     }
 
-    fn with_pauses(store: ContentStore, options: distribution::Options, pauses: Law) -> Self {
+    /// A puller into `store`, which also is where the cluster's own registry keeps its content: that is read from there.
+    #[must_use]
+    pub fn in_registry(store: ContentStore, options: distribution::Options) -> Self {
+        Self::with(store, options, BuiltInPlace::OwnStore, RESUME_LAW)
+    }
+
+    fn with(store: ContentStore, options: distribution::Options, built_in: BuiltInPlace, pauses: Law) -> Self {
         let transport = Transport::new(options);
         let turns = Semaphore::new(PULLS_MAX);
-        Self { shared: Arc::new(Shared { store, transport, turns, pauses, pulling: Mutex::default() }) }
+        let pulling = Mutex::default();
+        Self { shared: Arc::new(Shared { store, transport, built_in, turns, pauses, pulling }) }
     }
 
     /// The store that images come into.
@@ -213,9 +234,13 @@ impl Puller {
         keyring: &Keyring,
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Result<Artifact, Error> {
+        let pull = |source| Pull { puller: &self.shared, source, reference, progress };
+        if reference.is_built_in() && self.shared.built_in == BuiltInPlace::OwnStore {
+            return pull(Source::Store(self.shared.store.clone(), reference.clone())).run().await;
+        }
         let mut last = None;
         for session in self.shared.transport.sessions(reference, Access::Pull, keyring)? {
-            match (Pull { puller: &self.shared, session, reference, progress }).run().await {
+            match pull(Source::Registry(session)).run().await {
                 Err(Error::Registry(error)) if error.is_worth_another_way() => last = Some(error),
                 other => return other,
             }
@@ -227,7 +252,7 @@ impl Puller {
 /// One try at one image.
 struct Pull<'a> {
     puller: &'a Shared,
-    session: Session,
+    source: Source,
     reference: &'a Reference,
     progress: &'a (dyn Fn(Progress) + Send + Sync),
 }
@@ -248,14 +273,14 @@ impl Pull<'_> {
 
     /// The image's manifest and its digest; of an index the digest of the index, as upstream's `imageID` has it.
     async fn manifest(&self) -> Result<(Manifest, Digest), Error> {
-        let Sent { content, media_type, digest } = self.session.manifest(&self.reference.target()).await?;
+        let Sent { content, media_type, digest } = self.source.manifest(&self.reference.target()).await?;
         let document = self.parsed(&content, media_type.as_deref())?;
         let index = match document {
             Document::Manifest(manifest) => return Ok((manifest, digest)),
             Document::Index(index) => index,
         };
         let chosen = index.choose().map_err(|why| self.no_wasm(why))?;
-        let Sent { content, media_type, .. } = self.session.manifest(&chosen.digest.to_string()).await?;
+        let Sent { content, media_type, .. } = self.source.manifest(&chosen.digest.to_string()).await?;
         match self.parsed(&content, media_type.as_deref())? {
             Document::Manifest(manifest) => Ok((manifest, digest)),
             Document::Index(_) => Err(self.no_wasm(NoWasm::NestedIndex)),
@@ -273,7 +298,7 @@ impl Pull<'_> {
         if !is_ordinary.contains(&manifest.config.media_type.as_str()) {
             return Ok(ImageConfig::default());
         }
-        let content = self.session.small_blob(&manifest.config.digest, CONFIG_BYTES_MAX).await?;
+        let content = self.source.small_blob(&manifest.config.digest, CONFIG_BYTES_MAX).await?;
         Ok(config::parse(&content))
     }
 
@@ -322,7 +347,7 @@ impl Pull<'_> {
 
     /// Receives until the blob is whole or the stream breaks.
     async fn receive(&self, blob: &Descriptor, ingest: &mut Ingest) -> Result<Received, Error> {
-        let chunks = match self.session.blob(&blob.digest, ingest.written()).await {
+        let chunks = match self.source.blob(&blob.digest, ingest.written()).await {
             Err(error @ distribution::Error::Unreachable { .. }) => return Ok(Received::Part(error)),
             other => other?,
         };

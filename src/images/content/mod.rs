@@ -28,10 +28,12 @@ mod scan;
 mod state;
 mod uploads;
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::io::SeekFrom;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use base::shutdown::Shutdown;
@@ -60,6 +62,10 @@ const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// restart need not be exact, and a write for each read would cost.
 const TOUCH_EVERY: Duration = Duration::from_secs(600);
 
+/// When room is made, at least this part of the bound is freed at once where it can be: choosing what goes looks at
+/// everything, so it must not be done for each chunk of a large upload.
+const ROOM_PARTS: u64 = 64;
+
 /// Where a store lies and what it may hold.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -85,6 +91,16 @@ struct Shared {
     layout: Layout,
     disk: Mutex<()>,
     state: Mutex<State>,
+    asked_in_use: OnceLock<AskInUse>,
+}
+
+/// Tells which images are in use when it is asked.
+struct AskInUse(Box<dyn Fn() -> BTreeSet<Reference> + Send + Sync>);
+
+impl fmt::Debug for AskInUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AskInUse")
+    }
 }
 
 /// Keeps content from being removed while it is held.
@@ -231,7 +247,8 @@ impl ContentStore {
         blocking(move || {
             let layout = Layout::make(&options.path)?;
             let state = scan::scan(&layout, base_now() - options.upload_life)?;
-            Ok(Self { shared: Arc::new(Shared { options, layout, disk: Mutex::default(), state: Mutex::new(state) }) })
+            let (disk, state, asked_in_use) = (Mutex::default(), Mutex::new(state), OnceLock::new());
+            Ok(Self { shared: Arc::new(Shared { options, layout, disk, state, asked_in_use }) })
         })
         .await
     }
@@ -262,6 +279,13 @@ impl ContentStore {
     /// whenever the answer changes.
     pub fn set_in_use(&self, references: impl IntoIterator<Item = Reference>) {
         self.shared.state().in_use = references.into_iter().collect();
+    }
+
+    /// Has `names` asked which images live pods name whenever space is short, beside what
+    /// [`ContentStore::set_in_use`] was told; for who knows all pods and would have to tell of each change. It is asked
+    /// on threads that may block. A second call changes nothing.
+    pub fn ask_in_use(&self, names: impl Fn() -> BTreeSet<Reference> + Send + Sync + 'static) {
+        self.shared.asked_in_use.get_or_init(|| AskInUse(Box::new(names)));
     }
 
     /// What is here now.
@@ -324,12 +348,16 @@ impl Shared {
                 return Ok(());
             }
         }
+        let asked = self.asked_in_use.get().map(|AskInUse(names)| names()).unwrap_or_default();
         let _disk = self.disk();
         let removal = {
             let mut state = self.state();
             let used = state.used_bytes();
             let excess = used.saturating_add(more).saturating_sub(max);
-            let removal = removal::plan(&state, excess, base_now()).ok_or(Error::Full { used, max })?;
+            let now = base_now();
+            let removal = removal::plan(&state, &asked, excess.saturating_add(max / ROOM_PARTS), now)
+                .or_else(|| removal::plan(&state, &asked, excess, now))
+                .ok_or(Error::Full { used, max })?;
             state.apply(&removal);
             state.incoming_bytes += more;
             removal

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use super::Target;
 use super::state::{State, charge};
 use crate::digest::Digest;
-use crate::reference::RepositoryName;
+use crate::reference::{Reference, RepositoryName};
 
 /// Content that nothing names yet stays this long: between a layer's upload and its manifest's lie seconds, on slow
 /// links minutes.
@@ -40,8 +40,9 @@ struct Root {
     dependents: Vec<RootId>,
 }
 
-/// Chooses what to remove so that `excess` bytes become free; `None` when that much cannot be had.
-pub(super) fn plan(state: &State, excess: u64, now: SystemTime) -> Option<Removal> {
+/// Chooses what to remove so that `excess` bytes become free; `None` when that much cannot be had. `asked` is in use
+/// beside what the index knows to be.
+pub(super) fn plan(state: &State, asked: &BTreeSet<Reference>, excess: u64, now: SystemTime) -> Option<Removal> {
     let mut removal = Removal::default();
     let mut freed = 0;
     let roots = roots(state);
@@ -64,7 +65,7 @@ pub(super) fn plan(state: &State, excess: u64, now: SystemTime) -> Option<Remova
         removal.blobs.push(digest.clone());
     }
 
-    let kept = kept(state, &roots);
+    let kept = kept(state, asked, &roots);
     let mut removable: Vec<&Root> = roots.iter().filter(|root| !kept.contains(&root.id)).collect();
     removable.sort_unstable_by_key(|root| (matches!(root.id, RootId::Manifest(..)), root.used, root.id.clone()));
     let by_id: HashMap<&RootId, &Root> = removable.iter().map(|root| (&root.id, *root)).collect();
@@ -116,12 +117,12 @@ fn roots(state: &State) -> Vec<Root> {
 }
 
 /// The roots that must stay: those that live pods name, those with pinned content, and what an index among them lists.
-fn kept(state: &State, roots: &[Root]) -> HashSet<RootId> {
+fn kept(state: &State, asked: &BTreeSet<Reference>, roots: &[Root]) -> HashSet<RootId> {
     let mut kept = HashSet::new();
     let is_pinned =
         |root: &&Root| root.blobs.iter().any(|digest| state.blobs.get(digest).is_some_and(|blob| blob.pins > 0));
     kept.extend(roots.iter().filter(is_pinned).map(|root| root.id.clone()));
-    for reference in &state.in_use {
+    for reference in state.in_use.iter().chain(asked) {
         kept.insert(RootId::Pulled(reference.to_string()));
         if reference.is_built_in()
             && let Some(repository) = state.repositories.get(reference.repository())
@@ -150,7 +151,6 @@ mod tests {
     use super::super::state::{CHARGE_MIN, ManifestState};
     use super::*;
     use crate::config::ImageConfig;
-    use crate::reference::Reference;
 
     fn at(hours: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_hours(hours)
@@ -164,6 +164,7 @@ mod tests {
     #[derive(Default)]
     struct Model {
         state: State,
+        asked: BTreeSet<Reference>,
     }
 
     impl Model {
@@ -212,6 +213,11 @@ mod tests {
             self
         }
 
+        fn asked(mut self, reference: &str) -> Self {
+            self.asked.insert(Reference::parse(reference).unwrap());
+            self
+        }
+
         fn pinned(mut self, name: &str) -> Self {
             self.state.pin(&digest(name));
             self
@@ -219,7 +225,7 @@ mod tests {
 
         /// The names of blobs that go, sorted, when `units` are wanted at hour 100.
         fn check(&self, units: u64, expected: Option<&[&str]>) {
-            let removal = plan(&self.state, units * CHARGE_MIN, at(100));
+            let removal = plan(&self.state, &self.asked, units * CHARGE_MIN, at(100));
             let mut found = removal.map(|removal| removal.blobs);
             let mut expected = expected.map(|names| names.iter().map(|name| digest(name)).collect::<Vec<_>>());
             for digests in [&mut found, &mut expected].into_iter().flatten() {
@@ -261,7 +267,7 @@ mod tests {
             .pushed("ns/x", "1", &["X"], 1)
             .pulled("docker.io/a/b:2", "B", 1)
             .in_use("registry.minke.local/ns/x:1")
-            .in_use("a/b:2");
+            .asked("a/b:2");
         model.check(1, None);
     }
 

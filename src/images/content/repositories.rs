@@ -172,6 +172,24 @@ impl ContentStore {
         .await
     }
 
+    /// Removes all of a namespace: its repositories, unfinished uploads, and what was pulled from them. Says how many
+    /// repositories there were. Their content goes when space is needed.
+    ///
+    /// # Errors
+    /// When the process is ending.
+    pub async fn remove_namespace(&self, namespace: &str) -> Result<usize, Error> {
+        self.cancel_uploads_of(namespace).await;
+        let (shared, namespace) = (Arc::clone(&self.shared), namespace.to_owned());
+        blocking(move || {
+            let _disk = shared.disk();
+            let (names, pulled) = shared.state().forget_namespace(&namespace);
+            shared.layout.remove(&pulled);
+            names.iter().for_each(|name| shared.remove_folders(name));
+            Ok(names.len())
+        })
+        .await
+    }
+
     /// The length of a blob that this repository may show; `None` where there is none.
     #[must_use]
     pub fn repository_blob_size(&self, repository: &RepositoryName, digest: &Digest) -> Option<u64> {
@@ -304,6 +322,11 @@ impl Shared {
             }
             state.repositories.remove(repository);
         }
+        self.remove_folders(repository);
+    }
+
+    /// Removes the folders of a repository that the index has forgotten.
+    fn remove_folders(&self, repository: &RepositoryName) {
         let folder = self.layout.repository(repository);
         for inner in [MANIFESTS, TAGS, BLOBS] {
             // Leftovers of a crash may be in there; a folder that stays harms nothing.

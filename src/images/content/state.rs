@@ -11,7 +11,7 @@ use super::pulled::Pulled;
 use super::removal::{Removal, RootId};
 use super::uploads::{Upload, UploadId};
 use crate::digest::Digest;
-use crate::reference::{Reference, RepositoryName};
+use crate::reference::{BUILT_IN_REGISTRY, Reference, RepositoryName};
 
 /// What a blob counts at least, in bytes: it bounds the number of blobs, and so this index, by the bound on bytes
 /// (10 GiB make 655,360 at most, about 130 MB of index).
@@ -118,6 +118,18 @@ impl State {
             repository.manifests.remove(digest);
             repository.tags.retain(|_, tagged| tagged != digest);
         }
+    }
+
+    /// Forgets a namespace's repositories, which are named, and what was pulled from them.
+    pub(super) fn forget_namespace(&mut self, namespace: &str) -> (Vec<RepositoryName>, Removal) {
+        let is_of = |name: &RepositoryName| name.namespace() == Some(namespace);
+        let names: Vec<_> = self.repositories.keys().filter(|name| is_of(name)).cloned().collect();
+        self.repositories.retain(|name, _| !is_of(name));
+        let prefix = format!("{BUILT_IN_REGISTRY}/{namespace}/");
+        let pulled = self.pulled.keys().filter(|reference| reference.starts_with(&prefix));
+        let roots = pulled.cloned().map(RootId::Pulled).collect();
+        self.pulled.retain(|reference, _| !reference.starts_with(&prefix));
+        (names, Removal { roots, blobs: Vec::new() })
     }
 
     pub(super) fn metrics(&self) -> Metrics {

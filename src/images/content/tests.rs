@@ -337,3 +337,17 @@ async fn strange_files_do_not_keep_the_store_from_opening() {
     let fixture = fixture.reopened().await;
     assert_eq!(fixture.store.tags(&repository("ns/app")).unwrap(), ["v1"]);
 }
+
+#[tokio::test]
+async fn a_namespace_that_is_gone_leaves_nothing_to_the_next_of_its_name() {
+    let fixture = Fixture::new().await;
+    let digest = fixture.push("ns/app", "v1", b"one").await;
+    fixture.push("ns-2/app", "v1", b"two").await;
+    let upload = fixture.store.start_upload(&repository("ns/new")).await.unwrap();
+    assert_eq!(fixture.store.remove_namespace("ns").await.unwrap(), 1);
+    assert_eq!(fixture.store.repositories(), [repository("ns-2/app")]);
+    assert_eq!(fixture.store.resolve(&repository("ns/app"), &Target::Digest(digest)), None);
+    assert!(matches!(fixture.store.upload_offset(&repository("ns/new"), upload), Err(Error::UnknownUpload)));
+    let fixture = fixture.reopened().await;
+    assert_eq!(fixture.store.repositories(), [repository("ns-2/app")]);
+}

@@ -174,12 +174,26 @@ impl ContentStore {
             let expired = state.uploads.iter().filter(|(_, upload)| upload.touched < since);
             expired.map(|(id, upload)| (upload.repository.clone(), *id)).collect()
         };
-        for (repository, id) in expired {
+        self.cancel_uploads(expired, "it expired").await;
+    }
+
+    /// Drops a namespace's sessions, but those that somebody writes to.
+    pub(super) async fn cancel_uploads_of(&self, namespace: &str) {
+        let own: Vec<(RepositoryName, UploadId)> = {
+            let state = self.shared.state();
+            let own = state.uploads.iter().filter(|(_, upload)| upload.repository.namespace() == Some(namespace));
+            own.map(|(id, upload)| (upload.repository.clone(), *id)).collect()
+        };
+        self.cancel_uploads(own, "its namespace is gone").await;
+    }
+
+    async fn cancel_uploads(&self, uploads: Vec<(RepositoryName, UploadId)>, why: &'static str) {
+        for (repository, id) in uploads {
             match self.cancel_upload(&repository, id).await {
-                Ok(()) => tracing::info!(%repository, upload = %id, "an unfinished upload expired"),
+                Ok(()) => tracing::info!(%repository, upload = %id, why, "an unfinished upload was dropped"),
                 // Somebody came back to it this moment, or ended it.
                 Err(Error::UploadBusy | Error::UnknownUpload) => {}
-                Err(error) => tracing::warn!(%repository, upload = %id, %error, "cannot drop an expired upload"),
+                Err(error) => tracing::warn!(%repository, upload = %id, %error, "cannot drop an unfinished upload"),
             }
         }
     }

@@ -66,8 +66,12 @@ impl Script {
         let mut options = Options::at(folder.path().to_owned());
         options.artifact_bytes_max = 1 << 20;
         let store = ContentStore::open(options).await.unwrap();
-        let puller =
-            Puller::with_pauses(store, distribution::Options::default(), Law::exact(Duration::ZERO, Duration::ZERO));
+        let puller = Puller::with(
+            store,
+            distribution::Options::default(),
+            BuiltInPlace::Elsewhere,
+            Law::exact(Duration::ZERO, Duration::ZERO),
+        );
         Registry { address: address.to_string(), puller, script: self, _folder: folder, _server: server }
     }
 }
@@ -280,4 +284,26 @@ async fn a_registry_that_is_not_there_is_unavailable() {
     let closed = Reference::parse("127.0.0.1:1/ns/app").unwrap();
     let error = registry.puller.pull(&closed, &Keyring::empty(), &|_| ()).await.unwrap_err();
     assert!(error.is_unavailable(), "{error}");
+}
+
+#[tokio::test]
+async fn the_clusters_own_registry_is_read_from_the_store_that_it_keeps_its_content_in() {
+    let folder = TempDir::new().unwrap();
+    let store = ContentStore::open(Options::at(folder.path().to_owned())).await.unwrap();
+    let wasm = store.put(Bytes::from_static(b"\0asm\x01\0\0\0")).await.unwrap();
+    let documents = crate::push::documents(&inspect_file(&wasm.path).await.unwrap(), &wasm.digest);
+    let config = store.put(documents.config.0).await.unwrap();
+    let name = crate::reference::RepositoryName::parse("ns/app").unwrap();
+    for digest in [&wasm.digest, &config.digest] {
+        store.link_blob(&name, digest).await.unwrap();
+    }
+    let tag = crate::content::Target::Tag("v1".to_owned());
+    let put = store.put_manifest(&name, &tag, Some(media::MANIFEST), documents.manifest.0).await.unwrap();
+
+    let puller = Puller::in_registry(store, distribution::Options::default());
+    let pull = async |name: &str| puller.pull(&Reference::parse(name).unwrap(), &Keyring::empty(), &|_| ()).await;
+    let pulled = pull("registry.minke.local/ns/app:v1").await.unwrap();
+    assert_eq!((&pulled.wasm, &pulled.manifest_digest), (&wasm.digest, &put.digest));
+    let missing = pull("registry.minke.local/ns/other:v1").await.unwrap_err().to_string();
+    assert_eq!(missing, "registry.minke.local/ns/other:v1: not found");
 }
