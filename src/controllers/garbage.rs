@@ -166,7 +166,7 @@ impl Shared {
             concerned.extend(graph.remove(&old));
         }
         if let Some(object) = &change.new
-            && let Some(node) = Node::of(Arc::clone(kind), &object.metadata)
+            && let Some(node) = Node::of(Arc::clone(kind), change.key.clone(), &object.metadata)
         {
             concerned.extend(graph.apply(node));
         }

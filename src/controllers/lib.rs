@@ -66,11 +66,12 @@ pub struct Options {
 }
 
 /// Runs all controllers until the end is asked for. They read through `informers`, of which nobody else may need more of
-/// a pod than is read here, and write through their client.
+/// pods and nodes than is read here, and write through their client.
 ///
 /// Each has a task of its own: one that panics is started anew, and the others go on.
 pub async fn run(informers: Informers, options: Options, shutdown: Shutdown) {
     let client = informers.client();
+    let _nodes = informers.of_pruned(nodes::prune);
     let pods = pods::ByNode::new(informers.of_pruned(pods::prune));
     tokio::join!(
         supervise("bootstrap tokens", &shutdown, || BootstrapTokens::new(client).run(shutdown.clone())),

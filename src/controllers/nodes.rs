@@ -18,6 +18,8 @@ mod taints;
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1 as core;
+
 /// How nodes are watched over. The defaults are upstream's.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -41,5 +43,15 @@ impl Default for Options {
             eviction_rate: 0.1,
             orphan_grace_period: Duration::from_secs(40),
         }
+    }
+}
+
+/// Drops of a node what no controller here reads: the images that it has are most of it.
+pub(crate) fn prune(node: &mut core::Node) {
+    node.metadata.annotations = None;
+    if let Some(status) = &mut node.status {
+        status.images = None;
+        status.volumes_attached = None;
+        status.volumes_in_use = None;
     }
 }

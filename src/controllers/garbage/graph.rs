@@ -84,8 +84,8 @@ impl Fate {
 }
 
 impl Node {
-    pub(super) fn of(kind: Arc<Kind>, meta: &ObjectMeta) -> Option<Self> {
-        let key = Key::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref()?);
+    /// The object `key` as its metadata say; every object of the server has a uid.
+    pub(super) fn of(kind: Arc<Kind>, key: Key, meta: &ObjectMeta) -> Option<Self> {
         let owners = meta.owner_references.clone().unwrap_or_default();
         Some(Self { kind, key, uid: Uid::of(meta)?, owners, fate: Fate::of(meta) })
     }
@@ -185,7 +185,7 @@ mod tests {
     fn node(name: &str, more: Value) -> Node {
         let mut meta = json!({"name": name, "uid": name});
         meta.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        Node::of(Arc::new(kind("ConfigMap")), &serde_json::from_value(meta).unwrap()).unwrap()
+        Node::of(Arc::new(kind("ConfigMap")), Key::new("", name), &serde_json::from_value(meta).unwrap()).unwrap()
     }
 
     fn owned_by(owner: &str) -> Value {

@@ -1,8 +1,8 @@
 //! Keeps conditions and taints of nodes true: asks [`health`](super::health) and [`taints`](super::taints), and writes
 //! what they answer. Follows upstream's `pkg/controller/nodelifecycle`, without its zones: the cluster is one.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base::bucket::Bucket;
@@ -36,6 +36,9 @@ const LEASES: &str = "kube-node-lease";
 /// How many nodes are looked at beside one another, as upstream.
 const WORKERS: usize = 8;
 
+/// How many pods of one node are written beside one another: their writes share the server's fsync.
+const PODS_MAX: usize = 32;
+
 /// How many nodes may begin to lose their pods at once.
 const EVICTION_BURST: f64 = 1.0;
 
@@ -56,6 +59,9 @@ pub(crate) struct Lifecycle {
     signs: Mutex<Signs>,
     /// The nodes that people were told of. Bounded by the nodes that exist.
     registered: Mutex<HashMap<Key, core::ObjectReference>>,
+    /// The nodes that are down and whose pods were said to be not ready. Of those that still speak this is done once,
+    /// for then their kubelets say what is so. Bounded by the nodes that exist.
+    marked: Mutex<HashSet<Key>>,
     evictions: Mutex<Bucket>,
     recorder: Recorder,
 }
@@ -71,6 +77,7 @@ impl Lifecycle {
             pods: pods.clone(),
             signs: Mutex::default(),
             registered: Mutex::default(),
+            marked: Mutex::default(),
             evictions: Mutex::new(Bucket::new(options.eviction_rate, EVICTION_BURST, Instant::now())),
             client,
             options,
@@ -100,6 +107,7 @@ impl Lifecycle {
         self.tell_registered(&key, node.as_deref());
         let Some(node) = node else {
             self.signs().forget(&key.name);
+            self.marked().remove(&key);
             return Ok(Next::Changed);
         };
         let renewed = self.leases.get(&Key::new(LEASES, &key.name)).and_then(|lease| lease.spec.clone()?.renew_time);
@@ -107,15 +115,18 @@ impl Lifecycle {
         let silence = self.signs().silence(&key.name, sign, Instant::now());
         let grace = health::grace_period(&node, &self.options);
         let left = grace.saturating_sub(silence);
-        if left.is_zero() {
-            if self.write_unknown(&node).await? {
-                // The taints follow when the informer has seen the conditions.
-                return Ok(Next::After(LOOK_AGAIN));
-            }
-            self.write_pods_not_ready(&key.name).await?;
+        if left.is_zero() && self.write_unknown(&node).await? {
+            // The rest follows when the informer has seen the conditions.
+            return Ok(Next::After(LOOK_AGAIN));
         }
         let is_held = self.taint(&node).await?;
         let is_down = conditions::status(&node, READY) != Status::True;
+        if !is_down {
+            self.marked().remove(&key);
+        } else if left.is_zero() || !self.marked().contains(&key) {
+            self.write_pods_not_ready(&key.name).await?;
+            self.marked().insert(key);
+        }
         // A sign of life is heard of at once; that there is none has to be looked for.
         let waits = [(!left.is_zero(), left), (is_held, LOOK_AGAIN), (is_down, LOOK_AGAIN_DOWN)];
         let soonest = waits.into_iter().filter(|(is_meant, _)| *is_meant).map(|(_, wait)| wait).min();
@@ -138,21 +149,25 @@ impl Lifecycle {
         Ok(true)
     }
 
-    /// The pods of a silent node are not ready either.
+    /// The pods of a node that is down are not ready either.
     async fn write_pods_not_ready(&self, node: &str) -> kube::Result<()> {
-        for (key, pod) in self.pods.of(node) {
-            let ready = pods::conditions(&pod).iter().find(|one| one.type_ == READY && one.status == "True");
-            let Some(ready) = ready else { continue };
-            let not_ready = core::PodCondition {
-                status: "False".to_owned(),
-                last_transition_time: Some(Time(clock::now_seconds())),
-                ..ready.clone()
-            };
-            let api: Api<core::Pod> = Api::namespaced(self.client.clone(), &key.namespace);
-            let patched = status::patch_seen(&api, &*pod, NAME, &json!({ "conditions": [not_ready] })).await;
-            if refusal::found(patched)?.is_some() {
-                self.recorder.warning(events::reference(&*pod, None), "NodeNotReady", "Node is not ready");
-            }
+        let written = reconcile::each(self.pods.of(node), PODS_MAX, |(key, pod)| self.write_not_ready(key, pod)).await;
+        // One that cannot be written holds up no other.
+        written.into_iter().collect()
+    }
+
+    async fn write_not_ready(&self, key: Key, pod: Arc<core::Pod>) -> kube::Result<()> {
+        let ready = pods::conditions(&pod).iter().find(|one| one.type_ == READY && one.status == "True");
+        let Some(ready) = ready else { return Ok(()) };
+        let not_ready = core::PodCondition {
+            status: "False".to_owned(),
+            last_transition_time: Some(Time(clock::now_seconds())),
+            ..ready.clone()
+        };
+        let api: Api<core::Pod> = Api::namespaced(self.client.clone(), &key.namespace);
+        let patched = status::patch_seen(&api, &*pod, NAME, &json!({ "conditions": [not_ready] })).await;
+        if refusal::found(patched)?.is_some() {
+            self.recorder.warning(events::reference(&*pod, None), "NodeNotReady", "Node is not ready");
         }
         Ok(())
     }
@@ -222,6 +237,10 @@ impl Lifecycle {
             self.recorder.normal(about.clone(), "RegisteredNode", message);
             registered.insert(key.clone(), about);
         }
+    }
+
+    fn marked(&self) -> MutexGuard<'_, HashSet<Key>> {
+        self.marked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn signs(&self) -> MutexGuard<'_, Signs> {
@@ -365,5 +384,22 @@ mod tests {
         node["spec"]["unschedulable"] = json!(false);
         server.put("/api/v1/nodes/a", node);
         server.wait("/api/v1/nodes/a", |node| taints(node.unwrap()).is_empty()).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pods_of_a_node_that_says_it_is_not_ready_are_said_to_be_so_once() {
+        let server = FakeServer::default();
+        let path = "/api/v1/namespaces/default/pods/web";
+        let pod = json!({"spec": {"nodeName": "a"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+        server.put(path, pod.clone());
+        server.put("/api/v1/nodes/a", json!({"status": {"conditions": [{"type": "Ready", "status": "False"}]}}));
+        let _running = start(&server, Options::default());
+        let is_not_ready = |pod: Option<&Value>| pod.unwrap()["status"]["conditions"][0]["status"] == "False";
+        server.wait(path, is_not_ready).await;
+
+        // The kubelet knows better.
+        server.put(path, pod);
+        tokio::time::sleep(LOOK_AGAIN_DOWN * 3).await;
+        assert!(!is_not_ready(server.object(path).as_ref()));
     }
 }
