@@ -27,6 +27,11 @@ const QUALIFIED_MESSAGE: &str =
     "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
 const VALUE_MESSAGE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
 const KEY_MESSAGE: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'";
+const VARIABLE_MESSAGE: &str =
+    "a valid environment variable name must consist only of printable ASCII characters other than '='";
+const HEADER_MESSAGE: &str = "a valid HTTP header must consist of alphanumeric characters or '-'";
+const SEARCH_FORM: &str = "_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?";
+const SEARCH_MESSAGE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, an underscore ('_'), '-' or '.', and must start and end with an alphanumeric character";
 const EMPTY: &str = "must be non-empty";
 
 /// What names the objects of a kind may have.
@@ -173,6 +178,40 @@ pub fn config_key(text: &str) -> Vec<String> {
     wrong
 }
 
+/// What is wrong with the name of a variable, or what such names begin with.
+#[must_use]
+pub fn variable(text: &str) -> Vec<String> {
+    if text.is_empty() {
+        return vec![format!("environment variable name {EMPTY}")];
+    }
+    let is_good = |byte: u8| (byte.is_ascii_graphic() || byte == b' ') && byte != b'=';
+    if text.bytes().all(is_good) { Vec::new() } else { vec![VARIABLE_MESSAGE.to_owned()] }
+}
+
+/// What is wrong with the name of an HTTP header.
+#[must_use]
+pub fn http_header(text: &str) -> Vec<String> {
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+        return Vec::new();
+    }
+    vec![form(HEADER_MESSAGE, "[-A-Za-z0-9]+", &["X-Header-Name"])]
+}
+
+/// What is wrong with a domain in a search list: a subdomain whose labels may hold underscores.
+#[must_use]
+pub fn search_domain(text: &str) -> Vec<String> {
+    let mut wrong = too_long(text, SUBDOMAIN_BYTES_MAX);
+    let is_good = |part: &str| {
+        let part = part.strip_prefix('_').unwrap_or(part);
+        // Within a label an underscore is as good as a dash.
+        is_label(&part.replace('_', "-"))
+    };
+    if !text.split('.').all(is_good) {
+        wrong.push(form(SEARCH_MESSAGE, &format!("{SEARCH_FORM}(\\.{SEARCH_FORM})*"), &["example.com"]));
+    }
+    wrong
+}
+
 /// Upstream's sentence about a form: what it must be, examples, and the regular expression.
 #[must_use]
 pub fn form(message: &str, expression: &str, examples: &[&str]) -> String {
@@ -268,6 +307,16 @@ mod tests {
         assert_eq!(label_1035("1web").len(), 1);
         assert_eq!(path_segment(".."), ["may not be '..'"]);
         assert_eq!(label("a.b"), ["must not contain dots"]);
+    }
+
+    #[test]
+    fn names_beside_objects_have_forms_of_their_own() {
+        assert_eq!(variable("A-b.c d"), Vec::<String>::new());
+        assert_eq!(variable("").len() + variable("a=").len() + variable("ä").len(), 3);
+        assert_eq!(http_header("X-Name"), Vec::<String>::new());
+        assert_eq!(http_header("a b").len() + http_header("").len(), 2);
+        assert_eq!(search_domain("_tcp.a_b.example"), Vec::<String>::new());
+        assert_eq!(search_domain("a_.example").len() + search_domain("__a").len() + search_domain("").len(), 3);
     }
 
     #[test]

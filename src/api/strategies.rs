@@ -99,6 +99,7 @@ pub fn node() -> Strategy {
         validate: validation::node::node,
         validate_update: validation::node::node_update,
         validate_status: validation::node::node_update,
+        warnings: validation::node::warnings,
         ..Strategy::DEFAULT
     }
 }
@@ -111,12 +112,16 @@ pub fn pod() -> Strategy {
         defaults: defaults::pod::pod,
         prepare_create: prepare::new_pod,
         prepare_update: prepare::keep_status_and_count,
-        prepare_status: prepare::keep_all_but_status,
+        prepare_status: prepare::pod_status,
         columns: pod::COLUMNS,
         cells: pod::cells,
         field_names: fields::POD,
         fields: fields::pod,
         default_grace_seconds: prepare::pod_grace_seconds,
+        validate: validation::pod::pod,
+        validate_update: validation::pod::pod_update,
+        validate_status: validation::pod::pod_status,
+        warnings: validation::pod::pod_warnings,
         ..Strategy::DEFAULT
     }
 }
@@ -130,6 +135,9 @@ pub fn pod_template() -> Strategy {
         prepare_create: prepare::first_generation,
         columns: small::POD_TEMPLATE,
         cells: small::pod_template,
+        validate: validation::pod::pod_template,
+        validate_update: validation::pod::pod_template_update,
+        warnings: validation::pod::pod_template_warnings,
         ..Strategy::DEFAULT
     }
 }
@@ -177,6 +185,7 @@ pub fn service() -> Strategy {
         validate: validation::service::service,
         validate_update: validation::service::service_update,
         validate_status: validation::service::service_status,
+        warnings: validation::service::warnings,
         ..Strategy::DEFAULT
     }
 }

@@ -17,6 +17,15 @@ pub(super) fn keep_all_but_status(new: &mut Value, old: &Value) {
     meta::set_finalizers(new, &finalizers);
 }
 
+/// As [`keep_all_but_status`]; a status without a class of service keeps the pod's, which never changes.
+pub(super) fn pod_status(new: &mut Value, old: &Value) {
+    keep_all_but_status(new, old);
+    let class = old.pointer("/status/qosClass").filter(|_| new.pointer("/status/qosClass").is_none());
+    if let Some(class) = class {
+        meta::set_at(new, "/status/qosClass", class.clone());
+    }
+}
+
 /// An update changes anything but the status.
 pub(super) fn keep_status(new: &mut Value, old: &Value) {
     put(new, "status", old.get("status").cloned());

@@ -152,7 +152,7 @@ impl Error {
             text.push_str(": ");
             match &self.bad_value {
                 Value::String(value) => text.push_str(&quote(value)),
-                other => text.push_str(&other.to_string()),
+                other => text.push_str(&go_json(other)),
             }
         }
         if !self.detail.is_empty() {
@@ -225,6 +225,11 @@ impl From<&Path> for String {
     }
 }
 
+/// A value as Go's `encoding/json` writes it: safe to stand in a web page.
+fn go_json(value: &Value) -> String {
+    value.to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+}
+
 /// A text in quotes as Go's `%q` writes it.
 #[must_use]
 pub fn quote(text: &str) -> String {
@@ -268,6 +273,7 @@ mod tests {
         check(&Error::invalid("spec.x", "a\"b", "no"), "spec.x: Invalid value: \"a\\\"b\": no");
         check(&Error::invalid("spec.x", 5, "must be 4"), "spec.x: Invalid value: 5: must be 4");
         check(&Error::invalid("spec.x", json!({"a": 1}), ""), "spec.x: Invalid value: {\"a\":1}");
+        check(&Error::invalid("spec.x", json!(["a > b"]), ""), "spec.x: Invalid value: [\"a \\u003e b\"]");
         check(
             &Error::not_supported("spec.x", "a", &["b", "c"]),
             "spec.x: Unsupported value: \"a\": supported values: \"b\", \"c\"",

@@ -61,6 +61,16 @@ pub fn node_update(new: &Value, old: &Value) -> ErrorList {
     errors
 }
 
+/// What to tell of a Node that is allowed.
+pub fn warnings(node: &Value) -> Vec<String> {
+    let spec = part(node, "spec");
+    let said = [
+        ("configSource", "the feature is removed"),
+        ("externalID", "this field is deprecated, and is unused by Kubernetes"),
+    ];
+    said.iter().filter(|(field, _)| has(spec, field)).map(|(field, why)| format!("spec.{field}: {why}")).collect()
+}
+
 /// What a node offers is not negative, and whole where it is counted.
 fn amounts(errors: &mut ErrorList, node: &Value) {
     for field in ["capacity", "allocatable"] {
@@ -108,6 +118,18 @@ mod tests {
         check(
             &node_update(&with(json!(["10.0.1.0/24"])), &with(json!(["10.0.0.0/24"]))),
             &["spec.podCIDRs: Forbidden: node updates may not change podCIDR except from \"\" to valid"],
+        );
+    }
+
+    #[test]
+    fn fields_of_old_are_told() {
+        assert_eq!(warnings(&json!({"spec": {"podCIDR": "10.0.0.0/24"}})), Vec::<String>::new());
+        assert_eq!(
+            warnings(&json!({"spec": {"externalID": "x", "configSource": {}}})),
+            [
+                "spec.configSource: the feature is removed",
+                "spec.externalID: this field is deprecated, and is unused by Kubernetes"
+            ]
         );
     }
 

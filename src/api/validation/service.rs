@@ -1,6 +1,7 @@
 //! Services: ports, selectors, affinity, traffic policies. Addresses and families are in `addresses`.
 
 mod addresses;
+mod warnings;
 
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ use crate::names;
 use crate::services::{Kind, is_externally_accessible, is_headless, needs_health_check};
 use crate::value::{has, list, number, part, text, texts};
 
-pub(crate) use addresses::check as check_addresses;
+pub use warnings::warnings;
 
 /// How long a client may stick to an endpoint, in seconds: a day, as upstream.
 const AFFINITY_SECONDS_MAX: i64 = 86_400;
@@ -88,7 +89,7 @@ fn check(service: &Value, old: &Value) -> ErrorList {
     check_ports(&mut errors, &path.child("ports"), service);
     labels(&mut errors, &path, spec, "selector");
     check_affinity(&mut errors, &path, spec);
-    check_addresses(&mut errors, service);
+    addresses::check(&mut errors, service);
     for (index, address) in texts(spec, "externalIPs").enumerate() {
         let path = path.child("externalIPs").index(index);
         let was_there = texts(part(old, "spec"), "externalIPs").any(|other| other == address);

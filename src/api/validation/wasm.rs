@@ -5,31 +5,49 @@
 
 use serde_json::Value;
 
-use super::field::{Error, ErrorList};
+use super::field::{Error, ErrorList, Path};
+
+const NO_PRIVILEGE: &str = "a guest of Wasm cannot be given the host's privileges";
+const NO_DEVICE: &str = "a guest of Wasm has no block devices: mount a volume";
+const NO_CLAIMS: &str = "claims of devices are not supported";
+const NO_WINDOWS: &str = "a guest of Wasm is no Windows process";
+const NO_FILE_KEY: &str = "variables from files are not supported";
+const NO_RULES: &str = "restart rules by exit code are not supported: use restartPolicy";
 
 /// Fields of a pod's spec that are refused when they are set, with the reason. `*` stands for any item of a list.
-pub const REFUSED: [(&str, &str); 8] = [
+/// Types of volumes that no node can mount are refused where volumes are checked.
+pub const REFUSED: [(&str, &str); 22] = [
     ("hostNetwork", "a Wasm pod has no host network namespace: use hostPort"),
     ("hostPID", "a Wasm pod has no host processes to see"),
     ("hostIPC", "a Wasm pod has no host IPC to share"),
     ("ephemeralContainers", "ephemeral containers are not supported yet"),
-    ("containers.*.securityContext.privileged", "a guest of Wasm cannot be given the host's privileges"),
-    ("initContainers.*.securityContext.privileged", "a guest of Wasm cannot be given the host's privileges"),
-    ("containers.*.volumeDevices", "a guest of Wasm has no block devices: mount a volume"),
-    ("initContainers.*.volumeDevices", "a guest of Wasm has no block devices: mount a volume"),
+    ("hostnameOverride", "another host name than the pod's is not supported: use hostname"),
+    ("resources", "resources of a whole pod are not supported yet: give them to its containers"),
+    ("resourceClaims", NO_CLAIMS),
+    ("schedulingGroup", "groups of pods are not supported yet"),
+    ("securityContext.sysctls", "a guest of Wasm has no kernel whose parameters could be set"),
+    ("securityContext.windowsOptions", NO_WINDOWS),
+    ("containers.*.env.*.valueFrom.fileKeyRef", NO_FILE_KEY),
+    ("containers.*.resources.claims", NO_CLAIMS),
+    ("containers.*.restartPolicyRules", NO_RULES),
+    ("containers.*.securityContext.privileged", NO_PRIVILEGE),
+    ("containers.*.securityContext.windowsOptions", NO_WINDOWS),
+    ("containers.*.volumeDevices", NO_DEVICE),
+    ("initContainers.*.env.*.valueFrom.fileKeyRef", NO_FILE_KEY),
+    ("initContainers.*.resources.claims", NO_CLAIMS),
+    ("initContainers.*.restartPolicyRules", NO_RULES),
+    ("initContainers.*.securityContext.privileged", NO_PRIVILEGE),
+    ("initContainers.*.securityContext.windowsOptions", NO_WINDOWS),
+    ("initContainers.*.volumeDevices", NO_DEVICE),
 ];
 
-/// What `pod` asks for that is refused.
-#[must_use]
-pub fn refusals(pod: &Value) -> ErrorList {
-    let spec = pod.get("spec").unwrap_or(&Value::Null);
-    REFUSED
-        .iter()
-        .flat_map(|(path, why)| {
-            let parts: Vec<&str> = path.split('.').collect();
-            set_fields(spec, &parts, "spec").into_iter().map(|path| Error::forbidden(path, *why))
-        })
-        .collect()
+/// Adds what the spec at `path` asks for that is refused.
+pub(super) fn refuse(errors: &mut ErrorList, path: &Path, spec: &Value) {
+    for (field, why) in REFUSED {
+        let parts: Vec<&str> = field.split('.').collect();
+        let set = set_fields(spec, &parts, path.as_str());
+        errors.extend(set.into_iter().map(|path| Error::forbidden(path, why)));
+    }
 }
 
 /// The paths at which the field `parts` is set to something.
@@ -62,7 +80,9 @@ mod tests {
     use super::*;
 
     fn check(spec: Value, expected: &[&str]) {
-        let refused: Vec<String> = refusals(&json!({"spec": spec})).into_iter().map(|error| error.path).collect();
+        let mut errors = ErrorList::new();
+        refuse(&mut errors, &Path::new("spec"), &spec);
+        let refused: Vec<String> = errors.into_iter().map(|error| error.path).collect();
         assert_eq!(refused, expected);
     }
 

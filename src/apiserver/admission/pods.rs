@@ -1,9 +1,9 @@
 //! What upstream's default plugins do to a new pod: `ServiceAccount` (its account), `Priority`, `RuntimeClass`
-//! (overhead and node selector), `DefaultTolerationSeconds`, and the refusal of what cannot be true of Wasm.
+//! (overhead and node selector), `DefaultTolerationSeconds`.
 
 use api::scheme::Scheme;
 use api::status::Status;
-use api::{meta, validation};
+use api::meta;
 use serde_json::{Value, json};
 
 use crate::objects::unreadable;
@@ -15,10 +15,6 @@ pub(super) fn admit_create(call: &Call, pod: &mut Value) -> Result<(), Status> {
     priority(call, pod)?;
     runtime_class(call, pod)?;
     default_tolerations(pod, call.server.options().toleration_seconds);
-    let refusals = validation::wasm::refusals(pod);
-    if !refusals.is_empty() {
-        return Err(Status::invalid("", "Pod", meta::name(pod), refusals));
-    }
     Ok(())
 }
 
