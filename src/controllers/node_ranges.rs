@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use api::quantity::Quantity;
 use base::queue::Queue;
 use base::shutdown::Shutdown;
 use client::events::{self, Recorder, Source, Writer};
@@ -146,7 +147,8 @@ impl NodeRanges {
         let given_to_others = given.iter().filter(|(other, _)| *other != name).map(|(_, range)| *range);
         let taken = nodes.values().filter_map(|node| range_of(node)).chain(given_to_others).collect();
         let capacity = node.status.as_ref().and_then(|status| status.capacity.as_ref());
-        let pods = capacity.and_then(|capacity| capacity.get("pods")).and_then(|pods| pods.0.parse().ok());
+        let pods = capacity.and_then(|capacity| Quantity::parse(&capacity.get("pods")?.0).ok());
+        let pods = pods.and_then(|pods| u32::try_from(pods.to_units()).ok());
         let range = self.cluster.first_free(pods.map_or(DEFAULT_PREFIX, prefix_for), taken)?;
         given.insert(name.to_owned(), range);
         Some(range)
@@ -200,7 +202,7 @@ mod tests {
         let (_trigger, shutdown) = shutdown::channel();
         task::spawn("node ranges", controller.run(shutdown)).detach();
         for name in ["a", "b"] {
-            server.put(&format!("/api/v1/nodes/{name}"), json!({"spec": {}, "status": {"capacity": {"pods": "1000"}}}));
+            server.put(&format!("/api/v1/nodes/{name}"), json!({"spec": {}, "status": {"capacity": {"pods": "1k"}}}));
         }
         let has_range = |node: Option<&serde_json::Value>| node.is_some_and(|node| node["spec"]["podCIDR"].is_string());
         let mut ranges = Vec::new();
