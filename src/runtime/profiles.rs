@@ -12,6 +12,8 @@ use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
+use crate::sandbox::TABLE_ELEMENTS_MAX;
+
 /// How a guest's memory is had and checked.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Profile {
@@ -134,6 +136,7 @@ fn pool() -> PoolingAllocationConfig {
         .max_memories_per_component(1)
         .max_memories_per_module(1)
         .total_tables(POOL_STORES * TABLES_MAX)
+        .table_elements(TABLE_ELEMENTS_MAX)
         .max_tables_per_component(TABLES_MAX)
         .max_tables_per_module(TABLES_MAX)
         .total_gc_heaps(POOL_STORES)

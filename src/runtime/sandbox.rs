@@ -27,6 +27,7 @@ use wasmtime::component::Accessor;
 
 pub use exit::{Exit, TRAP_TEXT_MAX};
 pub use http::{CONNECTIONS_MAX, HttpOptions};
+pub(crate) use limits::TABLE_ELEMENTS_MAX;
 pub use limits::{Limits, MEMORY_MAX};
 pub use pipe::{Discard, OutputSink, Reader, Writer, pipe};
 pub use spec::{Access, Mount, SandboxSpec, StartError};

@@ -27,6 +27,10 @@ pub const MEMORY_MAX: u64 = 4 << 30;
 /// Bytes of the host that one table element takes.
 const TABLE_ELEMENT_BYTES: u64 = 8;
 
+/// Elements of one table: a million, as many functions as a module may have. A slot of the pool holds as many, so that a
+/// guest fares alike in it and outside; beyond it growth is denied as beyond the cap.
+pub(crate) const TABLE_ELEMENTS_MAX: usize = 1 << 20;
+
 /// Core instances, tables and memories of one store. Each costs the host memory that the cap does not count; real
 /// components have up to a few dozen (interpreters linked from many modules).
 const INSTANCES_MAX: usize = 256;
@@ -112,12 +116,16 @@ impl Limiter {
             return false;
         }
         if !self.memory.try_take(bytes) {
-            self.denied.store(true, Ordering::Release);
-            return false;
+            return self.deny();
         }
         self.held += bytes;
         self.last = bytes;
         true
+    }
+
+    fn deny(&self) -> bool {
+        self.denied.store(true, Ordering::Release);
+        false
     }
 
     fn give_last_back(&mut self) {
@@ -145,6 +153,11 @@ impl ResourceLimiter for Limiter {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        // The pool tells its own bound as the guest's maximum.
+        let maximum = maximum.filter(|maximum| *maximum < TABLE_ELEMENTS_MAX);
+        if maximum.is_none() && desired > TABLE_ELEMENTS_MAX {
+            return Ok(self.deny());
+        }
         let bytes = |elements: usize| (elements as u64).saturating_mul(TABLE_ELEMENT_BYTES);
         Ok(self.grow(bytes(current), bytes(desired), maximum.map(bytes)))
     }
@@ -189,6 +202,15 @@ mod tests {
         drop(one);
         assert_eq!((memory.used(), memory.peak()), (800, 2 * PAGE as u64 + 800));
         assert!(other.memory_growing(0, 2 * PAGE, None).unwrap());
+    }
+
+    #[test]
+    fn a_table_has_a_bound_of_its_own() {
+        for (maximum, is_denied) in [(None, true), (Some(TABLE_ELEMENTS_MAX), true), (Some(10), false)] {
+            let mut limiter = limiter(&Memory::new(&Limits::default()));
+            assert!(!limiter.table_growing(0, TABLE_ELEMENTS_MAX + 1, maximum).unwrap());
+            assert_eq!(limiter.denied.load(Ordering::Acquire), is_denied, "{maximum:?}");
+        }
     }
 
     #[test]

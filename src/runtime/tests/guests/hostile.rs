@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use runtime::{Access, Exit, Limits, Mount, OutputSink, StartError};
+use runtime::{Access, Exit, Limits, Mount, OutputSink, Profile, StartError};
 
 use crate::support::{Bench, args, hello, module, spin, text};
 
@@ -103,8 +103,13 @@ async fn a_table_counts_as_memory() {
             (loop $again
                 (br_if $again (i32.ge_s (table.grow $large (ref.null func) (i32.const 1000)) (i32.const 0))))
             unreachable))"#;
-    let (exit, _) = bench.run(program, |spec| spec.limits = memory(MIB)).await;
-    assert_eq!(exit, Exit::MemoryLimit(MIB));
+    for profile in [Profile::Request, Profile::Dense, Profile::Guarded] {
+        for limit in [MIB, 4096 * MIB] {
+            let code = bench.try_load(program, profile).await.unwrap();
+            let exit = bench.start(&code, |spec| spec.limits = memory(limit)).ends().await;
+            assert_eq!(exit, Exit::MemoryLimit(limit), "{profile:?}");
+        }
+    }
 }
 
 #[tokio::test]
