@@ -208,6 +208,10 @@ pub struct NodeOptions {
     /// What compiled code may take on disk; beyond it the least recently used goes.
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "4Gi")]
     pub code_cache_max_size: Bytes,
+    /// Run programs of WASI 0.3, for pods whose RuntimeClass has the handler wasi-preview3. It is experimental: what else
+    /// holds of hostile guests is not promised of these.
+    #[arg(long)]
+    pub wasi_preview3: bool,
     /// A registry (HOST:PORT) that may be spoken to without TLS; may be given several times. Those of this machine may be.
     #[arg(long = "insecure-registry", value_name = "HOST:PORT")]
     pub insecure_registries: Vec<String>,

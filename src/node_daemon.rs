@@ -69,20 +69,20 @@ pub(crate) async fn prepare(
         cache_max_bytes: options.code_cache_max_size.0,
         compile_deadline: options.compile_timeout,
         compile_memory_bytes: options.compile_max_memory.0,
+        preview3: options.wasi_preview3,
         ..runtime::Options::new(folder.join("code"), compiler()?)
     };
     let runtime = base::task::blocking(move || Runtime::start(runtime_options)).await??;
     let tls = identity.client_config();
-    let puller = Puller::new(
-        content,
-        distribution::Options {
-            insecure_registries: options.insecure_registries.clone(),
-            proxy: variable("HTTPS_PROXY"),
-            no_proxy: variable("NO_PROXY"),
-            built_in: Some(BuiltIn { url: url.clone(), tls: Arc::clone(&tls), bearer: None }),
-            ..distribution::Options::default()
-        },
-    );
+    let registries = distribution::Options {
+        insecure_registries: options.insecure_registries.clone(),
+        proxy: variable("HTTPS_PROXY"),
+        no_proxy: variable("NO_PROXY"),
+        built_in: Some(BuiltIn { url: url.clone(), tls: Arc::clone(&tls), bearer: None }),
+        ..distribution::Options::default()
+    };
+    let puller =
+        if owns_content { Puller::new(content, registries) } else { Puller::in_registry(content, registries) };
     let dialler = client::connect::with_tls(&url, tls)?;
     let (port, tls) = port.unzip();
     let pods = Range::new(FIRST_PODS.0.into(), FIRST_PODS.1)?;
@@ -104,6 +104,7 @@ pub(crate) async fn prepare(
             segments: options.container_log_max_files,
         },
         owns_image_store: owns_content,
+        wasi_preview3: options.wasi_preview3,
         ..kubelet::Options::new(name, ip, folder.to_owned(), pods, versions)
     };
     Ok(Kubelet::start(options, Neighbours { client, runtime, dialler: Some(dialler), puller })?)
@@ -124,4 +125,17 @@ fn compiler() -> Result<Compiler> {
 fn variable(name: &str) -> Option<String> {
     let lower = name.to_lowercase();
     [name, &lower].into_iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// The floor of images writes its list down since it does not see the runtime; only the roof sees both.
+    #[test]
+    fn what_verdicts_take_as_given_is_what_the_runtime_offers() {
+        let assumed: BTreeSet<String> = images::inspect::offered::offered().into_iter().collect();
+        let offered: BTreeSet<String> = runtime::offered_imports().into_iter().collect();
+        assert_eq!(assumed, offered);
+    }
 }

@@ -237,3 +237,12 @@ fn only_runtime_names_wasmtime_and_only_apiserver_opens_the_store() {
     }
     none(&complaints);
 }
+
+#[test]
+fn the_version_of_wasmtime_that_nodes_tell_is_the_one_that_they_run() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let locked = lock.split_once("name = \"wasmtime\"\nversion = \"").unwrap().1.split('"').next().unwrap();
+    let runtime = fs::read_to_string(root().join("src/runtime/lib.rs")).unwrap();
+    let told = runtime.split_once("WASMTIME_VERSION: &str = \"").unwrap().1.split('"').next().unwrap();
+    assert_eq!(told, locked, "src/runtime/lib.rs: WASMTIME_VERSION");
+}

@@ -11,9 +11,10 @@ use std::time::Duration;
 use base::clock;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
-use runtime::{Access, Code, Exit, HttpOptions, Kind, Limits, LoadError, Profile, Sandbox, SandboxSpec};
+use runtime::{Access, Exit, HttpOptions, Kind, Limits, Sandbox, SandboxSpec};
 use tokio::sync::Notify;
 
+use crate::code::{self, Handler};
 use crate::daemon::Daemon;
 use crate::env::{self, Environment};
 use crate::exit::{self, Span};
@@ -53,6 +54,8 @@ pub(crate) struct Start {
     pub(crate) image: Arc<Present>,
     /// The pod's address.
     pub(crate) address: Option<IpAddr>,
+    /// What its pod's RuntimeClass names.
+    pub(crate) handler: Handler,
 }
 
 /// A container that runs; clones are the same one. It ends by itself, or when it is killed.
@@ -166,7 +169,8 @@ async fn begin(daemon: &Arc<Daemon>, start: &Start) -> Result<(Running, Listener
     let spec = spec_at(pod, start.slot).ok_or_else(|| config_error("the pod has no such container"))?;
     let environment = environment(daemon, start, spec).await?;
     let mounts = mounts(daemon, start, spec, &environment).await?;
-    let code = load(daemon, start).await.map_err(|error| verdict(reasons::CREATE_CONTAINER_ERROR, &error))?;
+    let code = code::load(&daemon.runtime, &start.image.path, &start.image.digest, pod, start.handler).await;
+    let code = code.map_err(|error| verdict(reasons::CREATE_CONTAINER_ERROR, &error))?;
     daemon.events.normal(pod, Some(&spec.name), reasons::event::CREATED, "Container created".to_owned());
 
     let log = daemon.logs.open(log_run(start));
@@ -274,30 +278,6 @@ async fn end(daemon: &Arc<Daemon>, start: &Start, exit: &Exit, running: &Running
     terminated
 }
 
-async fn load(daemon: &Daemon, start: &Start) -> Result<Code, LoadError> {
-    let (path, digest) = (&start.image.path, &start.image.digest);
-    let profile = profile(&start.pod);
-    let code = daemon.runtime.load(path, digest, profile).await?;
-    match (code.kind(), profile) {
-        // Each request is a short life of its own, however long the pod lives. The native code is the same.
-        (Kind::Http, Profile::Dense) => daemon.runtime.load(path, digest, Profile::Request).await,
-        _ => Ok(code),
-    }
-}
-
-/// The engine settings of a container: guests that come and go share a warm pool, those that stay cost nothing while
-/// they idle, and a RuntimeClass `guarded` has every access checked.
-fn profile(pod: &core::Pod) -> Profile {
-    let spec = pod.spec.as_ref();
-    let runtime_class = spec.and_then(|spec| spec.runtime_class_name.as_deref());
-    let policy = spec.and_then(|spec| spec.restart_policy.as_deref());
-    match (runtime_class, policy) {
-        (Some("guarded"), _) => Profile::Guarded,
-        (_, Some("Never" | "OnFailure")) => Profile::Request,
-        _ => Profile::Dense,
-    }
-}
-
 fn limits(spec: &core::Container) -> Limits {
     let declared = spec.resources.as_ref();
     let limits = declared.and_then(|resources| resources.limits.as_ref());
@@ -340,4 +320,26 @@ fn config_error(message: &str) -> Verdict {
 
 fn verdict(reason: &str, error: &dyn std::error::Error) -> Verdict {
     Verdict { reason: reason.to_owned(), message: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn limits_are_what_the_container_declares() {
+        for (resources, expected) in [
+            (json!({}), Limits::default()),
+            (
+                json!({"limits": {"cpu": "250m", "memory": "1Mi"}, "requests": {"cpu": "0.1"}}),
+                Limits { memory_bytes: Some(1 << 20), cpu_limit: Some(250), cpu_request: 100 },
+            ),
+            (json!({"limits": {"cpu": "0"}}), Limits::default()),
+        ] {
+            let spec: core::Container = serde_json::from_value(json!({"name": "c", "resources": resources})).unwrap();
+            assert_eq!(limits(&spec), expected, "{resources}");
+        }
+    }
 }

@@ -168,6 +168,7 @@ mod tests {
             is_finished: false,
             verdict: None,
             address: None,
+            handler: None,
             containers: Vec::new(),
         }
     }

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! Reading order: [`options`]; `pods` with its `state`, `sync` and `worker` (the heart); what a container needs
-//! ([`env`], `fields`, `objects`, `sources`, `volumes`, `images`) and how it runs (`containers`, `exit`,
+//! ([`env`], `fields`, `objects`, `sources`, `volumes`, `images`, `code`) and how it runs (`containers`, `exit`,
 //! `output`, `host_ports`); `logs`; what is told (`statuses`, `events`, `node`, `registration`); what
 //! outlives the daemon (`journal`); what is asked of the node (`http`, `dial`).
 //!
@@ -23,6 +23,7 @@
 //! logs or buffers. Long work runs in tasks of its own that answer through the pod's mailbox, so a deletion is heard
 //! while an image is pulled. What to do is one pure function, so every case is a line of a table in a test.
 
+mod code;
 mod containers;
 mod daemon;
 mod dial;
@@ -49,6 +50,8 @@ mod statuses;
 mod text;
 mod volumes;
 
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod node_tests;
 #[cfg(test)]

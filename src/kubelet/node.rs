@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
+use crate::code::Handler;
 use crate::machine::{Pressure, architecture};
 use crate::options::Options;
 
@@ -85,6 +86,7 @@ pub(crate) fn status(
             kubelet_endpoint: Some(core::DaemonEndpoint { port: i32::from(port) }),
         }),
         images: Some(health.images.clone()),
+        runtime_handlers: Some(Handler::all(options.wasi_preview3).map(handler).collect()),
         node_info: Some(core::NodeSystemInfo {
             architecture: architecture().to_owned(),
             boot_id: options.machine.boot_id.clone(),
@@ -99,6 +101,10 @@ pub(crate) fn status(
         }),
         ..core::NodeStatus::default()
     }
+}
+
+fn handler(handler: Handler) -> core::NodeRuntimeHandler {
+    core::NodeRuntimeHandler { name: Some(handler.name().to_owned()), features: None }
 }
 
 /// Whether two statuses say the same, heartbeats aside: what decides whether one is sent before its time.

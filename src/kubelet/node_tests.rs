@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::testing::api::{FakeApi, pod_path};
 use crate::testing::registry::FakeRegistry;
-use crate::testing::{ECHO, FOREVER, HELLO, THREE, TRAP, TestNode};
+use crate::testing::{ECHO, FOREVER, HELLO, PREVIEW3, THREE, TRAP, TestNode};
 
 async fn node() -> (tempfile::TempDir, TestNode) {
     let folder = tempfile::tempdir().unwrap();
@@ -226,22 +226,69 @@ async fn a_follower_reads_to_the_end_of_the_run() {
 async fn a_pod_that_cannot_start_says_why() {
     let (_folder, node) = node().await;
     let odd = r#"(module (import "env" "gpu_draw" (func)) (memory (export "memory") 1) (func (export "_start")))"#;
-    let (image, hello) = (node.image("odd", odd), node.image("hello", HELLO));
+    let (image, hello, draft) = (node.image("odd", odd), node.image("hello", HELLO), node.image("draft", PREVIEW3));
     let env = json!([{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "k"}}}]);
     node.create("import", json!({"containers": [{"name": "c", "image": image}]}));
     node.create("config", json!({"containers": [{"name": "c", "image": hello, "env": env}]}));
 
-    for (name, reason, text) in [
-        ("import", "CreateContainerError", "gpu_draw"),
-        ("config", "CreateContainerConfigError", "configmap \"none\" not found"),
-    ] {
-        let waits = |pod: Option<&Value>| {
-            pod.is_some_and(|pod| {
-                let waiting = &pod["status"]["containerStatuses"][0]["state"]["waiting"];
-                waiting["reason"] == reason && waiting["message"].as_str().is_some_and(|message| message.contains(text))
-            })
-        };
-        node.api.wait(&pod_path(name), waits).await;
+    node.create("draft", json!({"containers": [{"name": "c", "image": draft}]}));
+
+    waits(&node, "import", "CreateContainerError", "gpu_draw").await;
+    waits(&node, "config", "CreateContainerConfigError", "configmap \"none\" not found").await;
+    waits(&node, "draft", "CreateContainerError", "uses wasi:cli/run@0.3.0, which is WASI 0.3").await;
+    waits(&node, "draft", "CreateContainerError", "RuntimeClass with the handler wasi-preview3").await;
+    node.stop().await;
+}
+
+/// Asserts that the one container of the pod NAME waits, for this reason and with a message that holds `text`.
+async fn waits(node: &TestNode, name: &str, reason: &str, text: &str) {
+    let waits = |pod: Option<&Value>| {
+        pod.is_some_and(|pod| {
+            let waiting = &pod["status"]["containerStatuses"][0]["state"]["waiting"];
+            waiting["reason"] == reason && waiting["message"].as_str().is_some_and(|message| message.contains(text))
+        })
+    };
+    node.api.wait(&pod_path(name), waits).await;
+}
+
+#[tokio::test]
+async fn a_runtime_class_that_the_node_cannot_serve_keeps_its_pods_waiting() {
+    let (_folder, node) = node().await;
+    let image = node.image("hello", HELLO);
+    for (class, handler) in [("foreign", "runc"), ("draft", "wasi-preview3")] {
+        let metadata = json!({"name": class});
+        let class =
+            json!({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": metadata, "handler": handler});
+        node.api.put(
+            &format!("/apis/node.k8s.io/v1/runtimeclasses/{}", class["metadata"]["name"].as_str().unwrap()),
+            class.clone(),
+        );
     }
+    for (class, expected) in [
+        ("none", r#"runtimeclasses.node.k8s.io "none" not found"#),
+        ("foreign", r#"no runtime for "runc" is configured"#),
+        ("draft", r#"no runtime for "wasi-preview3" is configured: this node runs without --wasi-preview3"#),
+    ] {
+        let containers = json!([{"name": "c", "image": image}]);
+        node.create(class, json!({"runtimeClassName": class, "containers": containers}));
+        node.api.event(&format!("FailedCreatePodSandBox Failed to create pod sandbox: {expected}")).await;
+        node.api.wait(&pod_path(class), |pod| pod.is_some_and(|pod| pod["status"]["phase"] == "Pending")).await;
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_runtime_class_brings_wasi_0_3_to_a_node_that_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (api, registry) = (FakeApi::default(), FakeRegistry::start().await);
+    let node = TestNode::start_with(&api, &registry, folder.path(), |options| options.wasi_preview3 = true).await;
+    let class = json!({
+        "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass",
+        "metadata": {"name": "draft"}, "handler": "wasi-preview3",
+    });
+    api.put("/apis/node.k8s.io/v1/runtimeclasses/draft", class);
+    let containers = json!([{"name": "c", "image": node.image("draft", PREVIEW3)}]);
+    node.create("web", json!({"runtimeClassName": "draft", "restartPolicy": "Never", "containers": containers}));
+    api.pod_in("web", "Succeeded").await;
     node.stop().await;
 }

@@ -55,6 +55,8 @@ pub struct Options {
     /// Whether the image store is this node's alone, so that this daemon says which images are in use. Where a registry
     /// shares it, whoever knows the pods of all nodes does.
     pub owns_image_store: bool,
+    /// Whether the runtime has WASI 0.3, for pods whose RuntimeClass asks for it.
+    pub wasi_preview3: bool,
     /// TLS of the HTTP API: the node's serving certificate, and client certificates of the cluster's CA.
     pub tls: Option<Arc<rustls::ServerConfig>>,
 }
@@ -92,6 +94,7 @@ impl Options {
             crash_loop: Law::exact(Duration::from_secs(10), Duration::from_secs(300)),
             log_limits: LogLimits { segment_bytes: 10 << 20, segments: 5 },
             owns_image_store: true,
+            wasi_preview3: false,
             tls: None,
         }
     }

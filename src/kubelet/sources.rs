@@ -1,4 +1,4 @@
-//! ConfigMaps, Secrets and tokens that pods refer to: fetched when a container starts, looked at again in a while.
+//! ConfigMaps, Secrets, tokens and RuntimeClasses that pods refer to: fetched when a container starts, looked at again in a while.
 //!
 //! Each object is fetched once for all pods that name it. While the API server is away its last known content
 //! stands, so that a container can be restarted; that there is no such object is never remembered.
@@ -12,6 +12,7 @@ use base::shutdown::Shutdown;
 use futures::StreamExt as _;
 use k8s_openapi::api::authentication::v1 as authentication;
 use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::node::v1 as node;
 use kube::api::PostParams;
 use kube::{Api, Client};
 
@@ -67,25 +68,21 @@ struct User {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The API server does not answer, or refuses.
-    #[error("cannot fetch {kind} {namespace}/{name}: {source}")]
+    #[error("cannot fetch {kind} {name}: {source}")]
     Object {
         /// Its kind.
         kind: &'static str,
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
+        /// Its name, with its namespace if it has one.
         name: String,
         /// What stood in the way.
         source: Box<kube::Error>,
     },
     /// No answer in time.
-    #[error("cannot fetch {kind} {namespace}/{name}: the API server did not answer in time")]
+    #[error("cannot fetch {kind} {name}: the API server did not answer in time")]
     Late {
         /// Its kind.
         kind: &'static str,
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
+        /// Its name, with its namespace if it has one.
         name: String,
     },
 }
@@ -159,6 +156,15 @@ impl Sources {
         Ok(objects)
     }
 
+    /// The RuntimeClass of that name, if there is one.
+    ///
+    /// # Errors
+    /// When the API server cannot be asked.
+    pub(crate) async fn runtime_class(&self, name: &str) -> Result<Option<node::RuntimeClass>, Error> {
+        let api: Api<node::RuntimeClass> = Api::all(self.client.clone());
+        within(api.get_opt(name), "RuntimeClass", name.to_owned()).await
+    }
+
     /// Looks again at what pods mount until the end is asked for, and tells those of which something changed.
     pub(crate) async fn run(self: Arc<Self>, shutdown: Shutdown) {
         while shutdown.or(tokio::time::sleep(LOOK_AGAIN)).await.is_some() {
@@ -208,7 +214,7 @@ impl Sources {
                 }
             }
         };
-        let content = within(request, kind.name(), namespace, name).await?.map(Arc::new);
+        let content = within(request, kind.name(), format!("{namespace}/{name}")).await?.map(Arc::new);
         // Only what a pod mounts is kept: of the rest nobody would ever say that it may go.
         if let Some(known) = self.lock().known.get_mut(&(namespace.to_owned(), reference.clone())) {
             known.content.clone_from(&content);
@@ -231,7 +237,7 @@ impl Sources {
         let params = PostParams::default();
         let request = api.create_subresource("token", account, &params, &body);
         let issued: authentication::TokenRequest =
-            within(request, "a token of ServiceAccount", namespace, account).await?;
+            within(request, "a token of ServiceAccount", format!("{namespace}/{account}")).await?;
         let text = issued.status.and_then(|status| status.token).unwrap_or_default();
         if let Some(user) = self.lock().users.get_mut(uid) {
             user.tokens.insert(token.clone(), (text.clone(), now));
@@ -251,13 +257,11 @@ impl Sources {
 async fn within<T>(
     request: impl Future<Output = kube::Result<T>>,
     kind: &'static str,
-    namespace: &str,
-    name: &str,
+    name: String,
 ) -> Result<T, Error> {
-    let (namespace, name) = (namespace.to_owned(), name.to_owned());
     match tokio::time::timeout(REQUEST_DEADLINE, request).await {
-        Ok(answer) => answer.map_err(|source| Error::Object { kind, namespace, name, source: Box::new(source) }),
-        Err(_) => Err(Error::Late { kind, namespace, name }),
+        Ok(answer) => answer.map_err(|source| Error::Object { kind, name, source: Box::new(source) }),
+        Err(_) => Err(Error::Late { kind, name }),
     }
 }
 

@@ -30,6 +30,14 @@ pub(crate) const HELLO: &str = r#"(module
 /// Traps.
 pub(crate) const TRAP: &str = r#"(module (memory (export "memory") 1) (func (export "_start") unreachable))"#;
 
+/// Ends well, by WASI 0.3.
+pub(crate) const PREVIEW3: &str = r#"(component
+    (core module $program (func (export "run") (result i32) (i32.const 0)))
+    (core instance $program (instantiate $program))
+    (func $run async (result (result)) (canon lift (core func $program "run")))
+    (instance $exported (export "run" (func $run)))
+    (export "wasi:cli/run@0.3.0" (instance $exported)))"#;
+
 /// Ends with 3.
 pub(crate) const THREE: &str = r#"(module
     (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
@@ -62,7 +70,22 @@ pub(crate) struct TestNode {
 impl TestNode {
     /// Starts it.
     pub(crate) async fn start(api: &FakeApi, registry: &FakeRegistry, folder: &Path) -> Self {
-        let runtime = runtime::Options::new(folder.join("code"), runtime::Compiler::InProcess);
+        Self::start_with(api, registry, folder, |_| {}).await
+    }
+
+    /// Starts it with what `change` makes of its options.
+    pub(crate) async fn start_with(
+        api: &FakeApi,
+        registry: &FakeRegistry,
+        folder: &Path,
+        change: impl FnOnce(&mut Options),
+    ) -> Self {
+        let mut options = options(folder.join("node"));
+        change(&mut options);
+        let runtime = runtime::Options {
+            preview3: options.wasi_preview3,
+            ..runtime::Options::new(folder.join("code"), runtime::Compiler::InProcess)
+        };
         let store = images::content::Options::at(folder.join("images"));
         let store = images::ContentStore::open(store).await.unwrap();
         let plain = images::distribution::Options {
@@ -75,7 +98,7 @@ impl TestNode {
             runtime: runtime::Runtime::start(runtime).unwrap(),
             puller: images::Puller::new(store, plain),
         };
-        let kubelet = Kubelet::start(options(folder.join("node")), neighbours).unwrap();
+        let kubelet = Kubelet::start(options, neighbours).unwrap();
         let router = kubelet.router();
         let (end, shutdown) = shutdown::channel();
         let running = task::spawn("node", kubelet.run(shutdown.clone()));

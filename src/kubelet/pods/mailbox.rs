@@ -10,6 +10,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::state::{Present, Slot, Terminated, Verdict};
 use super::view::View;
+use crate::code::Handler;
 use crate::containers::Running;
 
 /// One worker's box; the table of pods and the pod's own steps post into it.
@@ -39,8 +40,8 @@ pub(crate) struct Inbox {
 /// The answer of a step, or what a sandbox did.
 #[derive(Debug)]
 pub(crate) enum Fact {
-    /// Volumes are there, or why not.
-    Prepared(Result<(), String>),
+    /// Volumes are there and the pod's handler is known, or the reason and message of an Event that says why not.
+    Prepared(Result<Handler, Verdict>),
     /// The image is here, or what its container's wait is to show.
     Pulled(Slot, Result<Arc<Present>, PullFailure>),
     /// The container runs, or what its wait is to show.

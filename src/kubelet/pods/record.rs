@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1 as core;
 use serde::{Deserialize, Serialize};
 
 use super::state::{Container, Restart, Role, Run, Stage, State, Terminated, Verdict};
+use crate::code::Handler;
 use crate::reasons;
 
 /// The exit code of a container that was ended by force: 128 + SIGKILL.
@@ -33,6 +34,9 @@ pub(crate) struct Record {
     /// Its own address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) address: Option<IpAddr>,
+    /// The handler that its RuntimeClass named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) handler: Option<String>,
     /// Containers that have a history, by name.
     #[serde(default)]
     pub(crate) containers: Vec<Known>,
@@ -68,6 +72,7 @@ impl Record {
             is_finished: matches!(state.stage, Stage::Finished | Stage::Gone),
             verdict: state.verdict.clone(),
             address: state.address,
+            handler: state.handler.map(|handler| handler.name().to_owned()),
             containers: state.containers.iter().filter(|container| container.has_started()).map(Known::of).collect(),
         })
     }
@@ -85,7 +90,7 @@ impl Record {
         let all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
         let containers = all.filter_map(Known::of_status).collect();
         let address = status.pod_ip.as_ref().and_then(|address| address.parse().ok());
-        Some(Self { accepted, is_finished, verdict, address, containers })
+        Some(Self { accepted, is_finished, verdict, address, handler: None, containers })
     }
 
     /// The two views of one pod as one: what has seen more wins, container by container.
@@ -99,6 +104,7 @@ impl Record {
             }
         }
         ahead.address = ahead.address.or(behind.address);
+        ahead.handler = ahead.handler.or(behind.handler);
         ahead
     }
 
@@ -116,6 +122,7 @@ impl Record {
             }
         }
         state.address = self.address;
+        state.handler = self.handler.and_then(|name| Handler::named(&name, true).ok());
         state.verdict = self.verdict;
         state.stage = if self.is_finished { Stage::Finished } else { Stage::Admitting };
         state
@@ -262,6 +269,7 @@ mod tests {
         let pod = pod("Always");
         let mut state = running(&pod);
         state.address = Some([100, 64, 0, 3].into());
+        state.handler = Some(Handler::Own);
         state.containers[0].last = Some(Box::new(fixture::terminated(1)));
         let record = Record::of(&state).unwrap();
         let text = serde_json::to_string(&record).unwrap();

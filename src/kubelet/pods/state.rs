@@ -23,6 +23,8 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container as Spec, Pod};
 use serde::{Deserialize, Serialize};
 
+use crate::code::Handler;
+
 /// One pod's facts.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
@@ -34,6 +36,8 @@ pub(crate) struct State {
     pub(crate) accepted_at: Instant,
     /// The pod's own address, once it has one.
     pub(crate) address: Option<IpAddr>,
+    /// What its RuntimeClass names, once that is known.
+    pub(crate) handler: Option<Handler>,
     /// Init containers (sidecars among them) in order, then the others: the order of the spec.
     pub(crate) containers: Vec<Container>,
     /// Whether a step is under way whose answer will come as a fact. One at a time, as upstream.
@@ -240,6 +244,7 @@ impl State {
             accepted,
             accepted_at,
             address: None,
+            handler: None,
             containers: specs(pod).map(|(role, spec)| Container::new(role, spec, pod_policy(pod))).collect(),
             is_busy: false,
             is_draining: false,

@@ -8,7 +8,8 @@ use cap_std::fs::Dir;
 use k8s_openapi::api::core::v1 as core;
 
 use super::mailbox::{Fact, Mailbox};
-use super::state::{Slot, spec_at};
+use super::state::{Slot, Verdict, spec_at};
+use crate::code::Handler;
 use crate::daemon::Daemon;
 use crate::objects;
 use crate::{reasons, volumes};
@@ -16,10 +17,28 @@ use crate::{reasons, volumes};
 /// The object beneath a pod's folder, read when the API server is away at the node's start.
 const OBJECT: &str = "pod.json";
 
-/// Makes a pod's folder and volumes.
-pub(crate) async fn prepare(daemon: Arc<Daemon>, pod: Arc<core::Pod>, address: Option<IpAddr>, mailbox: Arc<Mailbox>) {
-    let result = set_up(&daemon, &pod, address, true).await;
+/// Finds a pod's handler (it may have `had` one before) and makes its folder and volumes.
+pub(crate) async fn prepare(
+    daemon: Arc<Daemon>,
+    pod: Arc<core::Pod>,
+    address: Option<IpAddr>,
+    had: Option<Handler>,
+    mailbox: Arc<Mailbox>,
+) {
+    let result = match Handler::of(&pod, had, &daemon.sources, daemon.options.wasi_preview3).await {
+        Ok(handler) => match set_up(&daemon, &pod, address, true).await {
+            Ok(()) => Ok(handler),
+            Err(message) => Err(Verdict { reason: reasons::event::FAILED_MOUNT.to_owned(), message }),
+        },
+        Err(error) => Err(no_sandbox(&error)),
+    };
     mailbox.tell(Fact::Prepared(result));
+}
+
+/// What is told of a pod that cannot have what its containers would share.
+pub(crate) fn no_sandbox(error: &dyn std::error::Error) -> Verdict {
+    let reason = reasons::event::FAILED_CREATE_POD_SANDBOX.to_owned();
+    Verdict { reason, message: format!("Failed to create pod sandbox: {error}") }
 }
 
 /// Brings the content of a running pod's volumes up to date.

@@ -20,6 +20,7 @@ use super::status::{self, Transitions};
 use super::steps;
 use super::sync::{self, Laws, PULL_ERROR_SHOWN, Step, Why, sync};
 use super::view::View;
+use crate::code::Handler;
 use crate::containers::{self, Running};
 use crate::daemon::Daemon;
 use crate::{reasons, text};
@@ -213,15 +214,18 @@ impl Worker {
         }
     }
 
-    fn prepared(&mut self, result: Result<(), String>) {
+    fn prepared(&mut self, result: Result<Handler, Verdict>) {
         let tries = match self.state.stage {
             Stage::Preparing { tries, .. } => tries,
             _ => 0,
         };
         self.state.stage = match result {
-            Ok(()) => Stage::Active,
-            Err(message) => {
-                self.daemon.events.warning(&self.pod, None, reasons::event::FAILED_MOUNT, message);
+            Ok(handler) => {
+                self.state.handler = Some(handler);
+                Stage::Active
+            }
+            Err(Verdict { reason, message }) => {
+                self.daemon.events.warning(&self.pod, None, &reason, message);
                 let not_before = Some(Instant::now() + PREPARE_AGAIN.wait(tries));
                 Stage::Preparing { not_before, tries: tries.saturating_add(1) }
             }
@@ -321,9 +325,8 @@ impl Worker {
         match self.daemon.room.address(&self.uid, &self.pod, self.state.address) {
             Ok(address) => self.state.address = Some(address),
             Err(error) => {
-                let message = format!("Failed to create pod sandbox: {error}");
-                let reason = reasons::event::FAILED_CREATE_POD_SANDBOX;
-                self.daemon.events.warning(&self.pod, None, reason, message);
+                let Verdict { reason, message } = steps::no_sandbox(&error);
+                self.daemon.events.warning(&self.pod, None, &reason, message);
                 self.state.stage = Stage::Preparing { not_before: Some(Instant::now() + PREPARE_AGAIN.max), tries: 0 };
                 return;
             }
@@ -331,7 +334,8 @@ impl Worker {
         self.daemon.sources.mount(&self.uid, &self.pod, &self.mailbox);
         self.begin("pod preparation", |worker| {
             let mailbox = Arc::clone(&worker.mailbox);
-            steps::prepare(Arc::clone(&worker.daemon), Arc::clone(&worker.pod), worker.state.address, mailbox)
+            let (daemon, pod) = (Arc::clone(&worker.daemon), Arc::clone(&worker.pod));
+            steps::prepare(daemon, pod, worker.state.address, worker.state.handler, mailbox)
         });
     }
 
@@ -351,6 +355,7 @@ impl Worker {
             run: self.state.container(slot).map_or(0, Container::next_run),
             image: Arc::clone(image),
             address: self.state.address,
+            handler: self.state.handler.unwrap_or_default(),
         };
         self.begin("container", |worker| {
             containers::run(Arc::clone(&worker.daemon), start, Arc::clone(&worker.mailbox))

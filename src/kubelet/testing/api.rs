@@ -68,24 +68,35 @@ impl FakeApi {
 
     /// The object at `path` once it is as `is` wants it; `None` stands for no object.
     pub(crate) async fn wait(&self, path: &str, is: impl Fn(Option<&Value>) -> bool) -> Option<Value> {
+        let found = self.until(|| {
+            let object = self.object(path);
+            is(object.as_ref()).then_some(object)
+        });
+        found.await.unwrap_or_else(|| {
+            panic!("{path} did not become as expected: {:#?}\nevents: {:#?}", self.object(path), self.events())
+        })
+    }
+
+    /// Waits for the Event `REASON message`.
+    pub(crate) async fn event(&self, expected: &str) {
+        let told = self.until(|| self.events().iter().any(|event| event == expected).then_some(()));
+        told.await.unwrap_or_else(|| panic!("no Event {expected:?} came: {:#?}", self.events()));
+    }
+
+    /// What `look` finds, looking again after each change; `None` if it finds nothing in time.
+    async fn until<T>(&self, look: impl Fn() -> Option<T>) -> Option<T> {
         let found = async {
             loop {
                 let changed = self.shared.changed.notified();
                 tokio::pin!(changed);
                 changed.as_mut().enable();
-                let object = self.object(path);
-                if is(object.as_ref()) {
-                    return object;
+                if let Some(found) = look() {
+                    return found;
                 }
                 changed.await;
             }
         };
-        match tokio::time::timeout(DEADLINE, found).await {
-            Ok(object) => object,
-            Err(_) => {
-                panic!("{path} did not become as expected: {:#?}\nevents: {:#?}", self.object(path), self.events())
-            }
-        }
+        tokio::time::timeout(DEADLINE, found).await.ok()
     }
 
     /// The pod `default/NAME` once it is in this phase.
