@@ -15,6 +15,8 @@ pub mod event;
 pub mod field;
 pub mod node;
 pub mod pod;
+#[cfg(test)]
+mod recorded;
 pub mod service;
 pub mod small;
 #[cfg(test)]
