@@ -75,7 +75,8 @@ impl Handler {
         }
     }
 
-    /// The handler that `pod` asks for. A pod that ran before goes on with what it `had` while nobody can be asked.
+    /// The handler that `pod` asks for. A pod that ran before keeps the one that it `had`: what a RuntimeClass names
+    /// cannot be changed, and a node that is alone has nobody to ask.
     ///
     /// # Errors
     /// When there is none, or nobody can be asked.
@@ -86,14 +87,13 @@ impl Handler {
         has_preview3: bool,
     ) -> Result<Self, HandlerError> {
         let class = pod.spec.as_ref().and_then(|spec| spec.runtime_class_name.as_deref()).unwrap_or_default();
-        if class.is_empty() {
-            return Ok(Self::Own);
-        }
-        match (sources.runtime_class(class).await, had) {
-            (Ok(Some(class)), _) => Self::named(&class.handler, has_preview3),
-            (Ok(None), _) => Err(HandlerError::NoClass(class.to_owned())),
-            (Err(_), Some(had)) => Ok(had),
-            (Err(error), None) => Err(error.into()),
+        match had {
+            _ if class.is_empty() => Ok(Self::Own),
+            Some(had) => Self::named(had.name(), has_preview3),
+            None => match sources.runtime_class(class).await? {
+                Some(class) => Self::named(&class.handler, has_preview3),
+                None => Err(HandlerError::NoClass(class.to_owned())),
+            },
         }
     }
 
@@ -158,6 +158,7 @@ mod tests {
 
     use super::*;
     use crate::pods::fixture;
+    use crate::testing::api::FakeApi;
 
     #[test]
     fn a_node_has_the_handlers_of_its_runtime() {
@@ -178,6 +179,21 @@ mod tests {
         }
         let names: Vec<_> = Handler::all(false).map(Handler::name).collect();
         assert_eq!(names, ["", "request", "dense", "guarded"]);
+    }
+
+    #[tokio::test]
+    async fn a_pod_keeps_its_handler_while_nobody_can_be_asked() {
+        let api = FakeApi::default();
+        api.set_away(true);
+        let sources = Sources::new(api.client());
+        let guarded = Handler::Profile(Profile::Guarded);
+        let classed = fixture::pod(json!({"runtimeClassName": "strict", "containers": []}));
+        let plain = fixture::pod(json!({"containers": []}));
+        for (pod, had, expected) in
+            [(&classed, Some(guarded), Some(guarded)), (&classed, None, None), (&plain, None, Some(Handler::Own))]
+        {
+            assert_eq!(Handler::of(pod, had, &sources, false).await.ok(), expected, "{had:?}");
+        }
     }
 
     #[test]

@@ -2,9 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::testing::api::FakeApi;
-use crate::testing::registry::FakeRegistry;
-use crate::testing::{FOREVER, HELLO, TestNode};
+use crate::testing::{FOREVER, HELLO, TestNode, node};
 
 /// Grows its memory until it gets no more, and traps then as allocators do.
 const MEMORY_BOMB: &str = r#"(module (memory (export "memory") 1) (func (export "_start")
@@ -29,13 +27,6 @@ const ENDLESS_START: &str = r#"(module (memory (export "memory") 1)
     (func $spin (loop $again (br $again)))
     (start $spin)
     (func (export "_start")))"#;
-
-async fn node() -> (tempfile::TempDir, TestNode) {
-    let folder = tempfile::tempdir().unwrap();
-    let registry = FakeRegistry::start().await;
-    let node = TestNode::start(&FakeApi::default(), &registry, folder.path()).await;
-    (folder, node)
-}
 
 /// Creates a pod of this program that is run once, with these limits.
 fn create(node: &TestNode, name: &str, program: &str, limits: &Value, deadline_seconds: Option<i64>) {

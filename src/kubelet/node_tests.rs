@@ -6,14 +6,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::testing::api::{FakeApi, pod_path};
 use crate::testing::registry::FakeRegistry;
-use crate::testing::{ECHO, FOREVER, HELLO, PREVIEW3, THREE, TRAP, TestNode};
-
-async fn node() -> (tempfile::TempDir, TestNode) {
-    let folder = tempfile::tempdir().unwrap();
-    let registry = FakeRegistry::start().await;
-    let node = TestNode::start(&FakeApi::default(), &registry, folder.path()).await;
-    (folder, node)
-}
+use crate::testing::{ECHO, FOREVER, HELLO, PREVIEW3, THREE, TRAP, TestNode, node};
 
 fn terminated(pod: &Value) -> &Value {
     &pod["status"]["containerStatuses"][0]["state"]["terminated"]
@@ -230,7 +223,6 @@ async fn a_pod_that_cannot_start_says_why() {
     let env = json!([{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "k"}}}]);
     node.create("import", json!({"containers": [{"name": "c", "image": image}]}));
     node.create("config", json!({"containers": [{"name": "c", "image": hello, "env": env}]}));
-
     node.create("draft", json!({"containers": [{"name": "c", "image": draft}]}));
 
     waits(&node, "import", "CreateContainerError", "gpu_draw").await;
@@ -255,15 +247,8 @@ async fn waits(node: &TestNode, name: &str, reason: &str, text: &str) {
 async fn a_runtime_class_that_the_node_cannot_serve_keeps_its_pods_waiting() {
     let (_folder, node) = node().await;
     let image = node.image("hello", HELLO);
-    for (class, handler) in [("foreign", "runc"), ("draft", "wasi-preview3")] {
-        let metadata = json!({"name": class});
-        let class =
-            json!({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": metadata, "handler": handler});
-        node.api.put(
-            &format!("/apis/node.k8s.io/v1/runtimeclasses/{}", class["metadata"]["name"].as_str().unwrap()),
-            class.clone(),
-        );
-    }
+    node.api.put_runtime_class("foreign", "runc");
+    node.api.put_runtime_class("draft", "wasi-preview3");
     for (class, expected) in [
         ("none", r#"runtimeclasses.node.k8s.io "none" not found"#),
         ("foreign", r#"no runtime for "runc" is configured"#),
@@ -282,11 +267,7 @@ async fn a_runtime_class_brings_wasi_0_3_to_a_node_that_has_it() {
     let folder = tempfile::tempdir().unwrap();
     let (api, registry) = (FakeApi::default(), FakeRegistry::start().await);
     let node = TestNode::start_with(&api, &registry, folder.path(), |options| options.wasi_preview3 = true).await;
-    let class = json!({
-        "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass",
-        "metadata": {"name": "draft"}, "handler": "wasi-preview3",
-    });
-    api.put("/apis/node.k8s.io/v1/runtimeclasses/draft", class);
+    api.put_runtime_class("draft", "wasi-preview3");
     let containers = json!([{"name": "c", "image": node.image("draft", PREVIEW3)}]);
     node.create("web", json!({"runtimeClassName": "draft", "restartPolicy": "Never", "containers": containers}));
     api.pod_in("web", "Succeeded").await;

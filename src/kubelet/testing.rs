@@ -10,6 +10,7 @@ use base::shutdown::{self, Shutdown, Trigger};
 use base::task::{self, Task};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::io::DuplexStream;
 use tokio_tungstenite::WebSocketStream;
 
@@ -65,6 +66,14 @@ pub(crate) struct TestNode {
     end: Trigger,
     shutdown: Shutdown,
     running: Task<Result<(), Error>>,
+}
+
+/// A node with everything of its own, and the folder that goes with it.
+pub(crate) async fn node() -> (TempDir, TestNode) {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = FakeRegistry::start().await;
+    let node = TestNode::start(&FakeApi::default(), &registry, folder.path()).await;
+    (folder, node)
 }
 
 impl TestNode {

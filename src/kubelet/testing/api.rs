@@ -66,6 +66,14 @@ impl FakeApi {
         self.shared.changed.notify_waiters();
     }
 
+    /// Creates the RuntimeClass NAME with a handler.
+    pub(crate) fn put_runtime_class(&self, name: &str, handler: &str) {
+        let class = json!({
+            "apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": name}, "handler": handler,
+        });
+        self.put(&format!("/apis/node.k8s.io/v1/runtimeclasses/{name}"), class);
+    }
+
     /// The object at `path` once it is as `is` wants it; `None` stands for no object.
     pub(crate) async fn wait(&self, path: &str, is: impl Fn(Option<&Value>) -> bool) -> Option<Value> {
         let found = self.until(|| {
