@@ -5,9 +5,9 @@
 //!                    (silence by our own clock)                                   pod_gc: pods of a Node that is gone go
 //! ```
 //!
-//! Each step is a pure function in a file of its own ([`health`], [`taints`], [`eviction`]), and each reads objects
-//! alone, so that any of them may be restarted, or done by upstream's controllers instead. [`disruption`] holds eviction
-//! back where so many nodes are down that the fault is hardly theirs. [`conditions`] is the little they share.
+//! Each step is a pure function in a file of its own (`health`, `taints`, `eviction`), and each reads objects alone, so
+//! that any of them may be restarted, or done by upstream's controllers instead. `disruption` holds eviction back where
+//! so many nodes are down that the fault is hardly theirs. `conditions` is the little they share.
 
 pub(crate) mod conditions;
 mod disruption;

@@ -1,5 +1,5 @@
-//! Keeps conditions and taints of nodes true: asks [`health`](super::health) and [`taints`](super::taints), and writes
-//! what they answer. Follows upstream's `pkg/controller/nodelifecycle`, without its zones: the cluster is one.
+//! Keeps conditions and taints of nodes true: asks [`health`] and [`taints`], and writes what they answer. Follows
+//! upstream's `pkg/controller/nodelifecycle`, without its zones: the cluster is one.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
