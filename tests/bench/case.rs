@@ -1,5 +1,6 @@
 //! What is measured: a file each.
 
+mod bind;
 mod density;
 mod idle;
 mod pod;
@@ -24,7 +25,7 @@ pub(crate) struct Case {
 }
 
 /// Every case, the quick ones first.
-pub(crate) const ALL: [Case; 8] = [
+pub(crate) const ALL: [Case; 9] = [
     Case {
         name: "sandbox",
         about: "a fresh sandbox beside bare wasmtime",
@@ -50,6 +51,11 @@ pub(crate) const ALL: [Case; 8] = [
         name: "watch",
         about: "from a write until its watchers hear of it",
         measure: |bench| watch::measure(bench).boxed_local(),
+    },
+    Case {
+        name: "bind",
+        about: "pods created, scheduled and bound, without a node that runs them",
+        measure: |bench| bind::measure(bench).boxed_local(),
     },
     Case {
         name: "restart",

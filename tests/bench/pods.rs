@@ -1,5 +1,6 @@
 //! Pods that run and do nothing, and how they get there.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -100,14 +101,23 @@ impl Watch {
 
     /// Waits until `count` pods were seen to run, and says when the last was.
     pub(crate) async fn running(&mut self, count: usize) -> Result<Instant> {
-        let mut running = std::collections::HashSet::new();
+        self.until(count, Pod::is_running).await
+    }
+
+    /// Waits until `count` pods were seen to be bound to a node, and says when the last was.
+    pub(crate) async fn bound(&mut self, count: usize) -> Result<Instant> {
+        self.until(count, Pod::is_bound).await
+    }
+
+    async fn until(&mut self, count: usize, is: impl Fn(&Pod) -> bool) -> Result<Instant> {
+        let mut done = HashSet::new();
         loop {
-            let Seen { pod, at } = self.next().await?;
-            if pod.is_running() {
-                running.insert(pod.metadata.name);
+            let seen = self.next().await.with_context(|| format!("{} of {count} pods got there", done.len()))?;
+            if is(&seen.pod) {
+                done.insert(seen.pod.metadata.name);
             }
-            if running.len() >= count {
-                return Ok(at);
+            if done.len() >= count {
+                return Ok(seen.at);
             }
         }
     }
