@@ -52,8 +52,12 @@ pub fn api_group(scheme: &Scheme, group: &str) -> Option<Value> {
 #[must_use]
 pub fn api_resource_list(scheme: &Scheme, group: &str, version: &str) -> Option<Value> {
     let resources: Vec<Value> = rows(scheme, group, version).flat_map(|row| legacy(scheme, row)).collect();
-    let list = json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version(group, version),
+    let mut list = json!({"kind": "APIResourceList", "groupVersion": api_version(group, version),
         "resources": resources});
+    // The core group's list says no version of its own, upstream's oldest form.
+    if let Some(fields) = list.as_object_mut().filter(|_| !group.is_empty()) {
+        fields.insert("apiVersion".into(), "v1".into());
+    }
     (!resources_of(&list).is_empty()).then_some(list)
 }
 

@@ -44,8 +44,8 @@ fn container(container: &mut Value) {
     set(container, "resources", json!({}));
     each(container, "ports").for_each(|port| set(port, "protocol", "TCP"));
     each(container, "env").for_each(|variable| {
-        if let Some(field) = part(variable, "valueFrom").and_then(|from| part(from, "fieldRef")) {
-            set(field, "apiVersion", "v1");
+        if let Some(from) = part(variable, "valueFrom") {
+            field_version(from);
         }
     });
     if let Some(resources) = part(container, "resources") {
@@ -94,6 +94,13 @@ fn probe(probe: &mut Value) {
     }
 }
 
+/// A field of the pod is named as version 1 has it.
+fn field_version(source: &mut Value) {
+    if let Some(field) = part(source, "fieldRef") {
+        set(field, "apiVersion", "v1");
+    }
+}
+
 fn volume(volume: &mut Value) {
     const MODE: i64 = 0o644;
     let has_source = volume.as_object().is_some_and(|fields| fields.len() > 1);
@@ -108,8 +115,14 @@ fn volume(volume: &mut Value) {
     if let Some(host_path) = part(volume, "hostPath") {
         set(host_path, "type", "");
     }
+    if let Some(fields) = part(volume, "downwardAPI") {
+        each(fields, "items").for_each(field_version);
+    }
     let Some(projected) = part(volume, "projected") else { return };
     for source in each(projected, "sources") {
+        if let Some(fields) = part(source, "downwardAPI") {
+            each(fields, "items").for_each(field_version);
+        }
         if let Some(token) = part(source, "serviceAccountToken") {
             set(token, "expirationSeconds", 3600);
         }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{each, made, part, set};
+use crate::meta;
 
 /// A service's defaults.
 pub fn service(service: &mut Value) {
@@ -14,8 +15,9 @@ pub fn service(service: &mut Value) {
     }
     each(spec, "ports").for_each(|port| {
         set(port, "protocol", "TCP");
-        if let Some(number) = port.get("port").cloned() {
-            set(port, "targetPort", number);
+        let is_unset = port.get("targetPort").is_none_or(|target| target.is_null() || *target == 0 || *target == "");
+        if let Some(number) = port.get("port").filter(|_| is_unset).cloned() {
+            meta::set_at(port, "/targetPort", number);
         }
     });
     let kind = spec.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::{made, set};
+use super::{made, part, set};
 use crate::meta;
 
 /// A namespace carries its name as a label, so that selectors can mean it.
@@ -22,6 +22,14 @@ pub fn secret(secret: &mut Value) {
     let Some(Value::Object(texts)) = texts else { return };
     if let Some(Value::Object(data)) = made(secret, "data") {
         data.extend(texts.into_iter().filter_map(|(key, text)| Some((key, STANDARD.encode(text.as_str()?).into()))));
+    }
+}
+
+/// What a node has can be allocated, unless it says otherwise.
+pub fn node(node: &mut Value) {
+    let Some(status) = part(node, "status") else { return };
+    if let Some(capacity) = status.get("capacity").filter(|capacity| capacity.is_object()).cloned() {
+        set(status, "allocatable", capacity);
     }
 }
 
