@@ -28,8 +28,15 @@ pub fn json_patch(document: &Value, patch: &Value) -> Result<Value, PatchError> 
     if operations.len() > OPERATIONS_MAX {
         return Err(PatchError::TooLarge { found: operations.len(), max: OPERATIONS_MAX });
     }
-    let Patch(operations) = serde_json::from_value(patch.clone())
-        .map_err(|error| PatchError::Malformed(format!("error decoding patch: {error}")))?;
+    if let Some(other) = operations.iter().find(|operation| !operation.is_object()) {
+        let found = go_kind(other);
+        let text =
+            format!("error decoding patch: json: cannot unmarshal {found} into Go value of type handlers.jsonPatchOp");
+        return Err(PatchError::Malformed(text));
+    }
+    // Upstream finds an operation that does not exist, or lacks its path, when it is to be done.
+    let Patch(operations) =
+        serde_json::from_value(patch.clone()).map_err(|error| PatchError::Unfit(error.to_string()))?;
 
     let mut patched = document.clone();
     let mut copied_bytes = 0;
@@ -87,7 +94,8 @@ mod tests {
         );
         check(json!([{"op": "test", "path": "/data/a", "value": "2"}]), Err(|e| matches!(e, PatchError::Unfit(_))));
         check(json!([{"op": "remove", "path": "/data/none"}]), Err(|e| matches!(e, PatchError::Unfit(_))));
-        check(json!([{"op": "what"}]), Err(|e| matches!(e, PatchError::Malformed(_))));
+        check(json!([{"op": "what"}]), Err(|e| matches!(e, PatchError::Unfit(_))));
+        check(json!([5]), Err(|e| matches!(e, PatchError::Malformed(_))));
         check(
             json!({"a": 1}),
             Err(|e| {
