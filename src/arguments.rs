@@ -43,6 +43,9 @@ pub enum Command {
     /// The first start needs --join, --token and --ca-hash, and fetches a certificate of the node's own; later ones need
     /// the data directory alone.
     Node(Box<Node>),
+    /// Commands that speak to a running cluster.
+    #[command(flatten)]
+    Client(cli::Command),
     /// Print the version.
     Version,
     /// Print what a shell needs to complete our commands.

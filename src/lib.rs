@@ -93,25 +93,26 @@ pub fn run() -> ExitCode {
         Err(error) => return failed(&anyhow::Error::new(error).context("cannot start the threads that serve")),
     };
     match runtime.block_on(act(arguments.command)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => failed(&error),
     }
 }
 
-async fn act(command: Command) -> anyhow::Result<()> {
+async fn act(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Up(options) => Box::pin(up::run(*options)).await,
-        Command::Server(options) => Box::pin(server::run(*options)).await,
-        Command::Node(options) => Box::pin(node::run(*options)).await,
-        Command::Version => {
-            version();
-            Ok(())
+        Command::Up(options) => Box::pin(up::run(*options)).await?,
+        Command::Server(options) => Box::pin(server::run(*options)).await?,
+        Command::Node(options) => Box::pin(node::run(*options)).await?,
+        Command::Client(command) => {
+            let home = data_folder::choose(None).ok().map(|folder| folder.join("kubeconfig"));
+            return Box::pin(cli::run(command, home)).await;
         }
+        Command::Version => version(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "minke", &mut std::io::stdout());
-            Ok(())
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 #[expect(clippy::print_stdout, reason = "the command's answer")]
