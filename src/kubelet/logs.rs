@@ -7,10 +7,13 @@
 //!
 //! A log that is not being written holds no file open and no buffer, so that ten thousand idle pods cost nothing.
 //!
-//! Reading order: [`line`] (the format), [`writer`] (from a guest to the disk), [`reader`] (from the disk to people).
+//! Reading order: [`line`] (the format), [`writer`] (from a guest to the disk, by `records` and `segment`), [`reader`]
+//! (from the disk to people).
 
 pub(crate) mod line;
 pub(crate) mod reader;
+mod records;
+mod segment;
 pub(crate) mod writer;
 
 use std::io;

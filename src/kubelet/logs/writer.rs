@@ -5,19 +5,20 @@
 //! at most once, worked off by a few tasks.
 
 use std::collections::HashMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base::queue::Queue;
 use base::shutdown::Shutdown;
 use bytes::Bytes;
-use cap_std::fs::{Dir, OpenOptions};
+use cap_std::fs::Dir;
 use futures::FutureExt as _;
 use tokio::sync::{Notify, broadcast};
 
-use super::line::{self, Stream, TEXT_MAX};
-use super::{Limits, Run};
+use super::line::{self, Stream};
+use super::records::Records;
+use super::{Limits, Run, segment};
 
 /// How many bytes of one log may wait for the disk. A guest that finds it full waits; large enough that a disk that
 /// syncs for a few milliseconds holds up nobody.
@@ -59,11 +60,8 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whole records that wait for the disk.
-    buffer: Vec<u8>,
-    /// The last line of each stream, as long as it has no end.
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
+    /// Records that wait for the disk.
+    records: Records,
     /// Bytes that are being written at this moment.
     in_flight: usize,
     /// Nothing more is coming.
@@ -155,7 +153,7 @@ impl Log {
             {
                 state.attached = None;
             }
-            state.cut(&time, stream, bytes);
+            state.records.cut(&time, stream, bytes);
         }
         self.shared.pending.add(self.clone());
     }
@@ -163,7 +161,7 @@ impl Log {
     /// Whether a write would stay within the buffer.
     pub(crate) fn has_room(&self) -> bool {
         let state = self.lock();
-        state.buffer.len() + state.in_flight < BUFFER_MAX
+        state.records.whole.len() + state.in_flight < BUFFER_MAX
     }
 
     /// Completes once there is room; safe to drop.
@@ -187,7 +185,7 @@ impl Log {
     /// Whether nothing more is coming and everything is on disk.
     pub(crate) fn is_complete(&self) -> bool {
         let state = self.lock();
-        state.is_closed && state.buffer.is_empty() && state.in_flight == 0
+        state.is_closed && state.records.whole.is_empty() && state.in_flight == 0
     }
 
     /// Completes when something reached the disk since the last look, or nothing more will. `look` is asked between
@@ -212,7 +210,7 @@ impl Log {
         {
             let mut state = self.lock();
             let time = line::time(base::clock::now());
-            state.end_lines(&time);
+            state.records.end_lines(&time);
             state.is_closed = true;
             state.attached = None;
         }
@@ -224,9 +222,9 @@ impl Log {
     fn flush(&self, pods: &Dir, limits: Limits) -> io::Result<()> {
         let mut folder = None;
         loop {
-            let (bytes, segment) = {
+            let (bytes, newest) = {
                 let mut state = self.lock();
-                let bytes = std::mem::take(&mut state.buffer);
+                let bytes = std::mem::take(&mut state.records.whole);
                 state.in_flight = bytes.len();
                 (bytes, state.segment)
             };
@@ -236,17 +234,17 @@ impl Log {
             }
             let folder = match &folder {
                 Some(folder) => folder,
-                None => folder.insert(open_folder(pods, &self.shared.run)?),
+                None => folder.insert(segment::open_folder(pods, &self.shared.run)?),
             };
-            let result = append(folder, &self.shared.run, segment, &bytes, limits);
+            let result = segment::append(folder, &self.shared.run, newest, &bytes, limits);
             let mut state = self.lock();
             state.in_flight = 0;
             match result {
                 Ok(segment) => state.segment = Some(segment),
                 Err(error) => {
                     // Records written meanwhile come after those that failed.
-                    let later = std::mem::replace(&mut state.buffer, bytes);
-                    state.buffer.extend_from_slice(&later);
+                    let later = std::mem::replace(&mut state.records.whole, bytes);
+                    state.records.whole.extend_from_slice(&later);
                     return Err(error);
                 }
             }
@@ -258,83 +256,6 @@ impl Log {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl State {
-    /// Cuts bytes into records; what has no newline yet waits for the rest of its line.
-    fn cut(&mut self, time: &str, stream: Stream, bytes: &[u8]) {
-        let Self { buffer, stdout, stderr, .. } = self;
-        let open = match stream {
-            Stream::Stdout => stdout,
-            Stream::Stderr => stderr,
-        };
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let newline = rest.iter().position(|byte| *byte == b'\n');
-            let (mut text, after) = match newline {
-                Some(end) => (rest.get(..end).unwrap_or_default(), rest.get(end + 1..).unwrap_or_default()),
-                None => (rest, &[][..]),
-            };
-            while open.len() + text.len() > TEXT_MAX {
-                let (head, tail) = text.split_at(TEXT_MAX.saturating_sub(open.len()));
-                open.extend_from_slice(head);
-                line::append(buffer, time, stream, false, open);
-                open.clear();
-                text = tail;
-            }
-            open.extend_from_slice(text);
-            if newline.is_some() {
-                line::append(buffer, time, stream, true, open);
-                open.clear();
-            }
-            rest = after;
-        }
-    }
-
-    /// Writes lines without an end as the parts that they are, as containerd does.
-    fn end_lines(&mut self, time: &str) {
-        for (stream, open) in [(Stream::Stdout, &mut self.stdout), (Stream::Stderr, &mut self.stderr)] {
-            if !open.is_empty() {
-                line::append(&mut self.buffer, time, stream, false, open);
-            }
-            *open = Vec::new();
-        }
-    }
-}
-
-fn open_folder(pods: &Dir, run: &Run) -> io::Result<Dir> {
-    pods.create_dir_all(run.folder())?;
-    pods.open_dir(run.folder())
-}
-
-/// Appends records to the newest segment, which a full one is followed by; answers which it is and how large.
-fn append(folder: &Dir, run: &Run, known: Option<(u32, u64)>, bytes: &[u8], limits: Limits) -> io::Result<(u32, u64)> {
-    let (mut segment, mut size) = match known {
-        Some(known) => known,
-        // The run may be one that a daemon before this began.
-        None => match run.segments(folder)?.last() {
-            Some(last) => (*last, folder.metadata(run.file_name(*last))?.len()),
-            None => (0, 0),
-        },
-    };
-    if size >= limits.segment_bytes {
-        segment += 1;
-        size = 0;
-        if let Some(oldest) = segment.checked_sub(limits.segments.max(1))
-            && let Err(error) = folder.remove_file(run.file_name(oldest))
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(error);
-        }
-    }
-    let mut options = OpenOptions::new();
-    let mut file = folder.open_with(run.file_name(segment), options.append(true).create(true))?;
-    if let Err(error) = file.write_all(bytes) {
-        // A part may have been written: cut it off, since all of it will be written again.
-        file.set_len(size)?;
-        return Err(error);
-    }
-    Ok((segment, size + bytes.len() as u64))
 }
 
 impl PartialEq for Log {
@@ -371,35 +292,6 @@ mod tests {
 
     fn run() -> Run {
         Run { uid: "u".into(), container: "c".into(), run: 0 }
-    }
-
-    fn texts(buffer: &[u8]) -> Vec<String> {
-        let lines = buffer.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        lines
-            .map(|line| {
-                let record = line::parse(line).unwrap();
-                format!("{}{}", if record.is_full { "F " } else { "P " }, String::from_utf8_lossy(record.text))
-            })
-            .collect()
-    }
-
-    #[test]
-    fn lines_are_cut_at_newlines_and_long_ones_in_parts() {
-        let mut state = State::default();
-        for piece in ["one\ntw", "o\n\nthr", "ee"] {
-            state.cut("t", Stream::Stdout, piece.as_bytes());
-        }
-        state.cut("t", Stream::Stderr, b"err\n");
-        assert_eq!(texts(&state.buffer), ["F one", "F two", "F ", "F err"]);
-        state.end_lines("t");
-        assert_eq!(texts(&state.buffer).last().unwrap(), "P three");
-
-        let mut state = State::default();
-        let mut long = vec![b'x'; TEXT_MAX + 1];
-        long.push(b'\n');
-        state.cut("t", Stream::Stdout, &long);
-        let lengths: Vec<usize> = texts(&state.buffer).iter().map(String::len).collect();
-        assert_eq!(lengths, [TEXT_MAX + 2, 1 + 2]);
     }
 
     #[test]
