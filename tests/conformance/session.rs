@@ -1,0 +1,117 @@
+//! An API server in this process, and asking it.
+
+use std::time::Duration;
+
+use apiserver::authentication::User;
+use apiserver::{ApiServer, Options};
+use base::shutdown::{self, Trigger};
+use futures::future::{BoxFuture, join_all};
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use serde_json::Value;
+use store::Store;
+use tower::ServiceExt as _;
+
+use crate::exchange::{Answer, Exchange, HEADERS};
+use crate::table;
+
+/// How long an answer may take; a watch of the tables ends by itself after a second or two.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Not a method: the store forgets its history and the server starts anew over it.
+const RESTART: &str = "RESTART";
+
+/// A server, and what it answered to named exchanges, before any placeholders.
+pub(crate) struct Session {
+    server: ApiServer,
+    trigger: Trigger,
+    store: Store,
+    answers: Vec<(String, Value)>,
+    _folder: tempfile::TempDir,
+}
+
+impl Session {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(store::Options::file(folder.path().join("store.redb"))).await.unwrap();
+        let (server, trigger) = serve(&store).await;
+        Self { server, trigger, store, answers: Vec::new(), _folder: folder }
+    }
+
+    async fn restart(&mut self) {
+        self.store.compact(self.store.revision()).await.unwrap();
+        (self.server, self.trigger) = serve(&self.store).await;
+    }
+
+    /// Asks in order. Watches that follow each other run side by side, as each takes its whole time.
+    pub(crate) async fn ask_all(&mut self, exchanges: &[Exchange]) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        let mut waiting: Vec<BoxFuture<'static, Answer>> = Vec::new();
+        for exchange in exchanges {
+            if exchange.method == RESTART {
+                self.restart().await;
+                answers.push(Answer::default());
+                continue;
+            }
+            let asked = self.ask(exchange);
+            if exchange.path.contains("timeoutSeconds=") {
+                waiting.push(asked);
+                continue;
+            }
+            answers.extend(join_all(waiting.drain(..)).await);
+            let answer = asked.await;
+            if let Some(body) = answer.body.first() {
+                self.answers.push((exchange.name.clone(), body.clone()));
+            }
+            answers.push(answer);
+        }
+        answers.extend(join_all(waiting).await);
+        answers
+    }
+
+    fn ask(&self, exchange: &Exchange) -> BoxFuture<'static, Answer> {
+        let mut request = Request::builder().method(exchange.method.as_str()).uri(self.filled_in(&exchange.path));
+        for (name, value) in exchange.headers.iter().filter(|(name, _)| name != "user") {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::from(self.filled_in(&exchange.body))).unwrap();
+        let user = match exchange.header("user") {
+            None => User::master("admin"),
+            Some("anonymous") => User::anonymous(),
+            Some(name) => User::authenticated(name, Vec::new()),
+        };
+        let service = self.server.service_as(user);
+        let title = format!("{} {}", exchange.method, exchange.path);
+        Box::pin(async move {
+            let answered = async {
+                let (head, body) = service.oneshot(request).await.unwrap().into_parts();
+                (head, body.collect().await.unwrap().to_bytes())
+            };
+            let Ok((head, body)) = tokio::time::timeout(ANSWER_DEADLINE, answered).await else {
+                panic!("{title}: no answer in time");
+            };
+            let headers = head.headers.iter().filter(|(name, _)| HEADERS.contains(&name.as_str()));
+            let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+            Answer::of(head.status.as_u16(), headers.collect(), &body)
+        })
+    }
+
+    /// `${NAME:/POINTER}` is a value of the answer to the exchange NAME.
+    fn filled_in(&self, text: &str) -> String {
+        let mut parts = text.split("${");
+        let mut filled = parts.next().unwrap().to_owned();
+        for part in parts {
+            let (reference, rest) = part.split_once('}').unwrap();
+            let (name, pointer) = reference.split_once(':').unwrap();
+            let value = table::pointed_at(&self.answers, name, pointer);
+            filled.push_str(value.as_str().unwrap_or(&value.to_string()));
+            filled.push_str(rest);
+        }
+        filled
+    }
+}
+
+async fn serve(store: &Store) -> (ApiServer, Trigger) {
+    let (trigger, shutdown) = shutdown::channel();
+    (ApiServer::start(store.clone(), Options::new("0.0.0"), shutdown).await.unwrap(), trigger)
+}
