@@ -3,7 +3,7 @@
 //! Each check answers with what is wrong, as sentences that follow a field error's `Invalid value: "x": `; an empty
 //! list means that all is well.
 
-/// Bytes in a DNS label, by RFC 1123 and RFC 1035.
+/// Bytes in a DNS label, by RFC 1123.
 pub const LABEL_BYTES_MAX: usize = 63;
 /// Bytes in a DNS subdomain, by RFC 1123.
 pub const SUBDOMAIN_BYTES_MAX: usize = 253;
@@ -20,8 +20,6 @@ const SUFFIX_ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 const LABEL_FORM: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const LABEL_MESSAGE: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character";
 const SUBDOMAIN_MESSAGE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
-const LABEL_1035_FORM: &str = "[a-z]([-a-z0-9]*[a-z0-9])?";
-const LABEL_1035_MESSAGE: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character";
 const QUALIFIED_FORM: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const QUALIFIED_MESSAGE: &str =
     "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
@@ -39,11 +37,9 @@ const EMPTY: &str = "must be non-empty";
 pub enum NameRule {
     /// Labels joined by dots: most kinds.
     Subdomain,
-    /// A DNS label: namespaces.
+    /// A DNS label: namespaces, and services since upstream's 1.36 no longer asks for a letter first.
     Label,
-    /// A DNS label that begins with a letter: services.
-    Label1035,
-    /// Whatever fits into a path: roles and their bindings.
+    /// Whatever fits into a path: events and requests for certificates.
     PathSegment,
 }
 
@@ -54,7 +50,6 @@ impl NameRule {
         match self {
             Self::Subdomain => subdomain(name),
             Self::Label => label(name),
-            Self::Label1035 => label_1035(name),
             Self::PathSegment => path_segment(name),
         }
     }
@@ -93,16 +88,6 @@ pub fn subdomain(text: &str) -> Vec<String> {
     let mut wrong = too_long(text, SUBDOMAIN_BYTES_MAX);
     if !is_subdomain(text) {
         wrong.push(form(SUBDOMAIN_MESSAGE, &format!("{LABEL_FORM}(\\.{LABEL_FORM})*"), &["example.com"]));
-    }
-    wrong
-}
-
-/// What is wrong with a DNS-1035 label.
-#[must_use]
-pub fn label_1035(text: &str) -> Vec<String> {
-    let mut wrong = too_long(text, LABEL_BYTES_MAX);
-    if !(is_label(text) && text.starts_with(|c: char| c.is_ascii_lowercase())) {
-        wrong.push(form(LABEL_1035_MESSAGE, LABEL_1035_FORM, &["my-name", "abc-123"]));
     }
     wrong
 }
@@ -303,8 +288,6 @@ mod tests {
         }
         check(&qualified_name("node-role.kubernetes.io/control-plane"), "");
         check(&label_value(""), "");
-        check(&label_1035("web-1"), "");
-        assert_eq!(label_1035("1web").len(), 1);
         assert_eq!(path_segment(".."), ["may not be '..'"]);
         assert_eq!(label("a.b"), ["must not contain dots"]);
     }

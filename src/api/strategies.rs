@@ -58,7 +58,6 @@ pub fn event() -> Strategy {
 #[must_use]
 pub fn events_event() -> Strategy {
     Strategy {
-        name: NameRule::Subdomain,
         cells: |object, now| event::cells(&crate::events::to_core(object.clone()), now),
         validate: validation::event::strict,
         validate_update: validation::event::strict_update,
@@ -194,6 +193,7 @@ pub fn service() -> Strategy {
 #[must_use]
 pub fn certificate_signing_request() -> Strategy {
     Strategy {
+        name: NameRule::PathSegment,
         prepare_create: prepare::without_status,
         prepare_update: prepare::keep_spec_and_status,
         prepare_status: prepare::keep_all_but_status,
