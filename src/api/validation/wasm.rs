@@ -87,6 +87,16 @@ mod tests {
     }
 
     #[test]
+    fn each_refusal_is_told_where_people_look() {
+        let told = include_str!("../../../docs/compatibility.md");
+        for (path, _) in REFUSED {
+            let parts: Vec<&str> = path.split('.').collect();
+            let is_told = parts.iter().any(|part| told.contains(&format!("`{part}`")));
+            assert!(is_told, "docs/compatibility.md does not name {path}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_true_is_refused_and_hardening_is_not() {
         check(json!({"hostNetwork": true, "hostPID": false}), &["spec.hostNetwork"]);
         check(
