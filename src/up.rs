@@ -43,7 +43,7 @@ pub async fn run(options: Up) -> Result<()> {
         url: plane.url.clone(),
         identity,
         content: plane.content.clone(),
-        owns_content: true,
+        owns_content: false,
         port: None,
     };
     let ip = options.node.node_ip.unwrap_or_else(|| node_ip(options.control_plane.listen.ip()));

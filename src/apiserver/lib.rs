@@ -11,15 +11,20 @@
 mod admission;
 mod cache;
 mod conversion;
+mod event_ttl;
+mod limits;
 mod negotiate;
 mod objects;
 mod options;
+mod own_group;
+mod own_service;
 mod paths;
 mod pins;
 mod registry;
 mod respond;
 mod seed;
 mod selection;
+mod shares;
 mod submission;
 mod verbs;
 

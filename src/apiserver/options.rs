@@ -150,7 +150,11 @@ impl At {
         let Some(text) = query.find("resourceVersion") else { return Ok(Self::Newest) };
         let revision = parse_revision(text).map_err(|message| {
             // Upstream's watch path reports its parse error without a reason.
-            if is_watch { Status::internal_plain(message) } else { Status::bad_request(message) }
+            if is_watch {
+                Status::internal_plain(message)
+            } else {
+                Status::bad_request(format!("invalid resource version: {message}"))
+            }
         })?;
         Ok(match (query.find("resourceVersionMatch"), revision) {
             (_, Revision(0)) => Self::Any,
@@ -249,10 +253,8 @@ impl WriteOptions {
                 FieldValidation::Warn
             }
         };
-        if let Some(manager) = query.find("fieldManager")
-            && manager.len() > FIELD_MANAGER_BYTES_MAX
-        {
-            errors.push(field::Error::too_long("fieldManager", manager, FIELD_MANAGER_BYTES_MAX));
+        if let Some(manager) = query.find("fieldManager") {
+            check_manager(manager, &mut errors);
         }
         refuse(kind, errors)?;
         Ok(Self { keep, field_validation })
@@ -261,6 +263,15 @@ impl WriteOptions {
 
 /// The longest name of a field manager, as upstream's.
 const FIELD_MANAGER_BYTES_MAX: usize = 128;
+
+fn check_manager(manager: &str, errors: &mut field::ErrorList) {
+    if manager.len() > FIELD_MANAGER_BYTES_MAX {
+        errors.push(field::Error::too_long("fieldManager", manager, FIELD_MANAGER_BYTES_MAX));
+    }
+    if manager.chars().any(char::is_control) {
+        errors.push(field::Error::invalid("fieldManager", manager, "should only contain printable characters"));
+    }
+}
 
 impl DeleteOptions {
     /// Reads the options from the query and from the body, which wins.

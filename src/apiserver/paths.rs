@@ -19,7 +19,8 @@ use sha2::{Digest as _, Sha512};
 
 use crate::authentication::User;
 use crate::server::ApiServer;
-use crate::{authorization, metrics, respond, version};
+use crate::verbs::RUN_GROUP;
+use crate::{authorization, metrics, own_group, respond, version};
 
 /// The media type of discovery in one document.
 const AGGREGATED: [(&str, Discovery); 2] = [("v2", Discovery::V2), ("v2beta1", Discovery::V2Beta1)];
@@ -103,6 +104,8 @@ fn discovery_document(server: &ApiServer, path: &str, asked: &HeaderMap) -> Opti
     let paths = server.paths();
     let scheme = paths.scheme;
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    // One name for however many slashes a client writes: what is built is kept by it.
+    let name = format!("/{}", parts.join("/"));
     let is_root = matches!(parts.as_slice(), ["api"] | ["apis"]);
     if is_root && let Some((version, form)) = aggregated_form(asked) {
         let is_core = parts.first() == Some(&"api");
@@ -110,18 +113,33 @@ fn discovery_document(server: &ApiServer, path: &str, asked: &HeaderMap) -> Opti
             Discovery::V2 => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
             Discovery::V2Beta1 => "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
         };
-        let build = || line(&discovery::aggregated(scheme, is_core, form));
-        return Some(paths.document(&format!("{path} {version}"), content_type, build));
+        let build = || {
+            let document = discovery::aggregated(scheme, is_core, form);
+            line(&if is_core { document } else { own_group::add_to_aggregated(document) })
+        };
+        return Some(paths.document(&format!("{name} {version}"), content_type, build));
     }
     let value = match parts.as_slice() {
-        ["api"] => discovery::api_versions(),
-        ["apis"] => discovery::api_group_list(scheme),
+        ["api"] => api_versions(server),
+        ["apis"] => own_group::add_to_list(discovery::api_group_list(scheme)),
+        ["apis", RUN_GROUP] => own_group::group(),
+        ["apis", RUN_GROUP, "v1"] => own_group::resources(),
         ["api", version] => discovery::api_resource_list(scheme, "", version)?,
         ["apis", group] if !group.is_empty() => discovery::api_group(scheme, group)?,
         ["apis", group, version] if !group.is_empty() => discovery::api_resource_list(scheme, group, version)?,
         _ => return None,
     };
-    Some(paths.document(path.trim_end_matches('/'), "application/json", || line(&value)))
+    Some(paths.document(&name, "application/json", || line(&value)))
+}
+
+/// `/api`, with the address that clients of any network reach this server by, where it is known.
+fn api_versions(server: &ApiServer) -> Value {
+    let mut versions = discovery::api_versions();
+    if let (Some(address), Some(fields)) = (server.options().advertised, versions.as_object_mut()) {
+        let addresses = json!([{"clientCIDR": "0.0.0.0/0", "serverAddress": address.to_string()}]);
+        fields.insert("serverAddressByClientCIDRs".into(), addresses);
+    }
+    versions
 }
 
 /// The form of discovery that the client accepts first, if that is an aggregated one.
@@ -194,6 +212,7 @@ fn root(paths: &Paths) -> Value {
             known.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));
         }
     }
+    known.extend([format!("/apis/{RUN_GROUP}"), format!("/apis/{RUN_GROUP}/v1")]);
     known.extend(
         ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"].map(str::to_owned),
     );

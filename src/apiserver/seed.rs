@@ -3,7 +3,8 @@
 //! They go through the same way as everybody's objects, as `system:apiserver`; what is there already is left alone.
 
 use axum::body::Body;
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use crate::authentication::User;
@@ -46,12 +47,18 @@ pub(crate) async fn plant(server: &ApiServer) -> Result<(), Error> {
 }
 
 async fn create(server: &ApiServer, path: &'static str, object: &Value) -> Result<(), Error> {
-    let mut request = Request::new(Body::from(object.to_string()));
-    *request.method_mut() = http::Method::POST;
-    *request.uri_mut() = http::Uri::from_static(path);
-    request.extensions_mut().insert(User::master("system:apiserver"));
-    match server.handle(request).await.status() {
+    match ask(server, Method::POST, path, object).await.0 {
         code if code.is_success() || code == StatusCode::CONFLICT => Ok(()),
         code => Err(Error { path, code }),
     }
+}
+
+/// Asks this server as itself; `object` is the body unless it is null. An answer that is no JSON is null.
+pub(crate) async fn ask(server: &ApiServer, method: Method, path: &str, object: &Value) -> (StatusCode, Value) {
+    let body = if object.is_null() { Body::empty() } else { Body::from(object.to_string()) };
+    let request = Request::builder().method(method).uri(path).extension(User::master("system:apiserver")).body(body);
+    let Ok(request) = request else { return (StatusCode::BAD_REQUEST, Value::Null) };
+    let (parts, body) = server.handle(request).await.into_parts();
+    let content = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    (parts.status, serde_json::from_slice(&content).unwrap_or_default())
 }

@@ -1,16 +1,19 @@
 //! The API server as one value: its table, store, caches and limits, and the tower service that callers speak to.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use api::scheme::Scheme;
 use api::status::Status;
 use axum::body::Body;
 use base::clock::Instant;
 use base::shutdown::Shutdown;
-use base::task::Task;
+use base::task::{self, Task};
 use http::{Request, Response};
 use rand::RngExt as _;
 use store::Store;
@@ -18,6 +21,7 @@ use store::Store;
 use crate::authentication::User;
 use crate::cache::feed::Caches;
 use crate::health::Health;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::objects::Objects;
 use crate::options::Query;
@@ -27,7 +31,8 @@ use crate::request_info::{RequestInfo, ResourceRequest};
 use crate::respond::status;
 use crate::seed;
 use crate::services::Services;
-use crate::{authorization, nodes, paths, services, verbs};
+use crate::shares::Shares;
+use crate::{authorization, event_ttl, nodes, own_service, paths, services, verbs};
 
 /// What the API server is told once, at its start.
 #[derive(Debug)]
@@ -38,6 +43,13 @@ pub struct Options {
     pub version: String,
     /// How long a pod stays bound to a node in trouble unless it says so itself.
     pub toleration_seconds: TolerationSeconds,
+    /// How long an Event is kept after its last change; upstream's `--event-ttl`.
+    pub event_ttl: Duration,
+    /// Where clients reach this server, upstream's `--advertise-address` and `--secure-port`; the Service
+    /// `default/kubernetes` leads there. `None` where nobody does over a network.
+    pub advertised: Option<SocketAddr>,
+    /// Where backups are put together, with room for one as large as the store; `None` gives none.
+    pub backup_folder: Option<PathBuf>,
 }
 
 /// What `DefaultTolerationSeconds` gives to pods, in seconds; upstream's flags of the same names.
@@ -54,7 +66,14 @@ impl Options {
     #[must_use]
     pub fn new(version: &str) -> Self {
         let toleration_seconds = TolerationSeconds { not_ready: 300, unreachable: 300 };
-        Self { services: services::Ranges::default(), version: version.to_owned(), toleration_seconds }
+        Self {
+            services: services::Ranges::default(),
+            version: version.to_owned(),
+            toleration_seconds,
+            event_ttl: Duration::from_hours(1),
+            advertised: None,
+            backup_folder: None,
+        }
     }
 }
 
@@ -87,6 +106,7 @@ struct Shared {
     metrics: Metrics,
     paths: paths::Paths,
     registry: OnceLock<Registry>,
+    limits: Limits,
     shutdown: Shutdown,
     _feed: Task<()>,
 }
@@ -111,17 +131,25 @@ impl ApiServer {
             nodes: nodes::Nodes::default(),
             paths: paths::Paths::new(scheme),
             registry: OnceLock::new(),
-            shutdown,
+            limits: Limits::default(),
+            shutdown: shutdown.clone(),
             _feed: feed,
         };
         let server = Self { shared: Arc::new(shared) };
         seed::plant(&server).await?;
+        // Both hold what they work on, so they end by the signal and not with the server's last handle.
+        let (objects, ttl) = (server.objects().clone(), server.options().event_ttl);
+        task::spawn("event expiry", event_ttl::run(objects, ttl, shutdown.clone())).detach();
+        if let Some(address) = server.options().advertised {
+            task::spawn("service of the API", own_service::run(server.clone(), address, shutdown)).detach();
+        }
         Ok(server)
     }
 
     /// Serves the registry and uploads from `content`, from now on; a second call changes nothing.
     pub fn keep_artifacts_in(&self, content: images::ContentStore) {
-        self.shared.registry.get_or_init(|| Registry::new(content));
+        let shared = &self.shared;
+        shared.registry.get_or_init(|| Registry::new(content, shared.objects.clone(), shared.shutdown.clone()));
     }
 
     /// Answers one request. Who asks stands in the request's extensions as a [`User`]; without one it is nobody.
@@ -135,8 +163,16 @@ impl ApiServer {
         if let (RequestInfo::Path { path, .. }, Some(registry)) = (&info, self.registry())
             && registry::is_registry(path)
         {
-            return registry::serve(self, registry, &user, request).await;
+            let verb = registry::verb(request.method());
+            let response = registry::serve(self, registry, &user, request).await;
+            self.shared.metrics.count(verb, "artifacts", response.status().as_u16(), started.elapsed());
+            return response;
         }
+        let Ok(_turn) = self.shared.limits.turn(&user, &info) else {
+            let refused = Status::too_many_requests("Too many requests, please try again later.", 1);
+            self.shared.metrics.count(verb, &resource, refused.code, started.elapsed());
+            return status::response(&refused, &headers);
+        };
         let answered = match info {
             RequestInfo::Resource(resource) => verbs::serve(self.clone(), user, resource, request).await,
             RequestInfo::Path { path, verb } => paths::serve(self, &user, &path, &verb, request).await,
@@ -196,6 +232,15 @@ impl ApiServer {
     /// The cluster's own registry, once it has a place to keep artifacts.
     pub(crate) fn registry(&self) -> Option<&Registry> {
         self.shared.registry.get()
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// The room for bodies in memory.
+    pub(crate) fn bodies(&self) -> &Shares {
+        &self.shared.limits.bodies
     }
 
     pub(crate) fn shutdown(&self) -> &Shutdown {

@@ -1,21 +1,16 @@
 //! Which addresses and ports Services get.
 //!
-//! What is in use is read from the watch cache of Services at each write, so nothing has to be kept in step; a lock
-//! keeps two writes from choosing the same address before either is stored (`Services::reserve`).
+//! What is in use is read from the watch cache of Services at each write, so nothing has to be kept in step; what a
+//! write has chosen is reserved until it has ended, so that two writes never choose the same before either is stored.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::meta;
 use api::validation::field::{Error, ErrorList};
-use base::clock::Instant;
 use serde_json::{Value, json};
-
-/// How long an address or port that was handed out is held back for a write that is not stored yet.
-const RESERVATION: Duration = Duration::from_secs(60);
 
 /// The ranges that are handed out, as upstream's flags name them.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -36,7 +31,28 @@ impl Default for Ranges {
 #[derive(Clone, Debug)]
 pub(crate) struct Services {
     ranges: Ranges,
-    reserved: Arc<Mutex<Vec<(Taken, Instant)>>>,
+    /// What writes have chosen that have not ended, each with the Service that it is for: `namespace/name`.
+    reserved: Arc<Mutex<Vec<(Taken, String)>>>,
+}
+
+/// What one write has chosen; it is free again when this is dropped, unless the write was stored.
+#[derive(Debug)]
+#[must_use = "what was chosen is kept for the write only while this is held"]
+pub(crate) struct Reservation {
+    services: Services,
+    taken: Vec<(Taken, String)>,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let mut reserved = self.services.lock();
+        for own in &self.taken {
+            // The same may be there twice, by another write to the same Service.
+            if let Some(at) = reserved.iter().position(|other| other == own) {
+                reserved.swap_remove(at);
+            }
+        }
+    }
 }
 
 /// Something that one Service has.
@@ -51,6 +67,12 @@ impl Services {
         Self { ranges: ranges.clone(), reserved: Arc::default() }
     }
 
+    /// The address of the API's own Service, which no other gets unless it asks for it.
+    pub(crate) fn first_address(&self) -> IpAddr {
+        let (network, _) = self.ranges.cluster_ips;
+        IpAddr::from(std::net::Ipv4Addr::from(u32::from(network).saturating_add(1)))
+    }
+
     /// Gives `new` what its type needs and does not have; `old` is what it was, `others` all Services there are.
     pub(crate) fn reserve(
         &self,
@@ -58,19 +80,25 @@ impl Services {
         old: Option<&Value>,
         others: &[Value],
         mut random: impl FnMut() -> u32,
-    ) -> Result<(), ErrorList> {
-        let now = Instant::now();
-        let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
-        reserved.retain(|(_, until)| *until > now);
+    ) -> Result<Reservation, ErrorList> {
+        let owner = format!("{}/{}", meta::namespace(new).unwrap_or_default(), meta::name(new));
+        let mut reserved = self.lock();
         let own: HashSet<Taken> = old.into_iter().flat_map(taken_by).collect();
         let mut in_use: HashSet<Taken> =
             others.iter().flat_map(taken_by).filter(|taken| !own.contains(taken)).collect();
-        in_use.extend(reserved.iter().map(|(taken, _)| *taken).filter(|taken| !own.contains(taken)));
+        // A write that is tried again finds what its first try has chosen.
+        let of_others = reserved.iter().filter(|(taken, of)| *of != owner && !own.contains(taken));
+        in_use.extend(of_others.map(|(taken, _)| *taken));
 
         allocate(&self.ranges, new, old, &mut in_use, &mut random)?;
         let fresh = taken_by(new).filter(|taken| !own.contains(taken));
-        reserved.extend(fresh.map(|taken| (taken, now + RESERVATION)));
-        Ok(())
+        let taken: Vec<(Taken, String)> = fresh.map(|taken| (taken, owner.clone())).collect();
+        reserved.extend(taken.iter().cloned());
+        Ok(Reservation { services: self.clone(), taken })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Taken, String)>> {
+        self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -119,9 +147,14 @@ fn allocate_address(
 ) -> Result<(), ErrorList> {
     let text =
         |service: &Value| service.pointer("/spec/clusterIP").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let had = old.map(text).unwrap_or_default();
     let mut asked = text(new);
     if asked.is_empty() {
-        asked = old.map(text).unwrap_or_default();
+        asked = had;
+    } else if !had.is_empty() && had != asked {
+        // An address does not change, which validation says.
+        meta::set_at(new, "/spec/clusterIPs", json!([asked]));
+        return Ok(());
     }
     let address = match asked.as_str() {
         "None" => "None".to_owned(),
@@ -136,10 +169,8 @@ fn allocate_address(
             let refuse = |why: String| Err(vec![Error::invalid("spec.clusterIPs", json!([asked]), why)]);
             let Ok(address) = asked.parse::<IpAddr>() else { return Ok(()) };
             if !is_within(ranges, address) {
-                let (network, prefix) = ranges.cluster_ips;
                 return refuse(format!(
-                    "failed to allocate IP {asked}: the provided IP ({asked}) is not in the valid range. \
-                     The range of valid IPs is {network}/{prefix}"
+                    "failed to allocate IP {asked}: the provided network does not match the current range"
                 ));
             }
             if in_use.contains(&Taken::Address(address)) {
@@ -150,13 +181,30 @@ fn allocate_address(
     };
     meta::set_at(new, "/spec/clusterIPs", json!([address]));
     meta::set_at(new, "/spec/clusterIP", address.into());
-    if new.pointer("/spec/ipFamilies").is_none() {
-        meta::set_at(new, "/spec/ipFamilies", json!(["IPv4"]));
-    }
-    if new.pointer("/spec/ipFamilyPolicy").is_none() {
-        meta::set_at(new, "/spec/ipFamilyPolicy", "SingleStack".into());
-    }
+    set_families(new);
     Ok(())
+}
+
+/// The cluster has one family of addresses. A service that has neither an address nor pods of its own choosing may
+/// name endpoints of any family, so upstream lets it have both.
+fn set_families(service: &mut Value) {
+    let is_headless = service.pointer("/spec/clusterIP").and_then(Value::as_str) == Some("None");
+    let selector = service.pointer("/spec/selector").and_then(Value::as_object);
+    let (families, policy) = if is_headless && selector.is_none_or(serde_json::Map::is_empty) {
+        (json!(["IPv4", "IPv6"]), "RequireDualStack")
+    } else {
+        (json!(["IPv4"]), "SingleStack")
+    };
+    let says = |field: &str| service.pointer(field).is_some_and(|value| !value.is_null());
+    match (says("/spec/ipFamilies"), says("/spec/ipFamilyPolicy")) {
+        (false, false) => {
+            meta::set_at(service, "/spec/ipFamilies", families);
+            meta::set_at(service, "/spec/ipFamilyPolicy", policy.into());
+        }
+        (false, true) => meta::set_at(service, "/spec/ipFamilies", json!(["IPv4"])),
+        (true, false) => meta::set_at(service, "/spec/ipFamilyPolicy", "SingleStack".into()),
+        (true, true) => {}
+    }
 }
 
 /// An address that nobody has, tried at random and then in order; network, gateway-like first and broadcast address
@@ -231,19 +279,19 @@ fn allocate_ports(
 mod tests {
     use super::*;
 
-    fn reserve(services: &Services, spec: Value) -> Result<Value, String> {
-        let mut service = json!({"spec": spec});
+    fn reserve(services: &Services, name: &str, spec: Value) -> Result<(Value, Reservation), String> {
+        let mut service = json!({"metadata": {"name": name, "namespace": "default"}, "spec": spec});
         let reserved = services.reserve(&mut service, None, &[], || 7);
-        reserved.map_err(|errors| errors.iter().map(Error::body).collect::<Vec<_>>().join(", "))?;
-        Ok(service)
+        let reserved = reserved.map_err(|errors| errors.iter().map(Error::body).collect::<Vec<_>>().join(", "))?;
+        Ok((service, reserved))
     }
 
     #[test]
     fn each_service_gets_an_address_and_ports_of_its_own() {
         let services = Services::new(&Ranges::default());
         let node_port = json!({"type": "NodePort", "ports": [{"port": 80}]});
-        let first = reserve(&services, node_port.clone()).unwrap();
-        let second = reserve(&services, node_port).unwrap();
+        let (first, _held) = reserve(&services, "a", node_port.clone()).unwrap();
+        let (second, _held_too) = reserve(&services, "b", node_port).unwrap();
         assert_eq!(first["spec"]["clusterIPs"], json!([first["spec"]["clusterIP"]]));
         assert_ne!(first["spec"]["clusterIP"], second["spec"]["clusterIP"]);
         assert_eq!(first["spec"]["ports"][0]["nodePort"], 30007);
@@ -253,20 +301,27 @@ mod tests {
     #[test]
     fn a_headless_service_has_none_and_an_external_name_nothing() {
         let services = Services::new(&Ranges::default());
-        assert_eq!(reserve(&services, json!({"clusterIP": "None"})).unwrap()["spec"]["clusterIPs"], json!(["None"]));
+        let (headless, _held) = reserve(&services, "a", json!({"clusterIP": "None"})).unwrap();
+        assert_eq!(headless["spec"]["clusterIPs"], json!(["None"]));
         let external = json!({"type": "ExternalName", "externalName": "a.example"});
-        assert_eq!(reserve(&services, external.clone()).unwrap()["spec"], external);
+        assert_eq!(reserve(&services, "b", external.clone()).unwrap().0["spec"], external);
     }
 
     #[test]
     fn what_is_taken_or_out_of_range_is_refused() {
         let services = Services::new(&Ranges::default());
-        reserve(&services, json!({"clusterIP": "100.96.0.9"})).unwrap();
-        let taken = reserve(&services, json!({"clusterIP": "100.96.0.9"})).unwrap_err();
+        let asked = json!({"clusterIP": "100.96.0.9"});
+        let held = reserve(&services, "a", asked.clone()).unwrap();
+        let taken = reserve(&services, "b", asked.clone()).unwrap_err();
         assert!(taken.contains("provided IP is already allocated"), "{taken}");
-        let outside = reserve(&services, json!({"clusterIP": "10.0.0.1"})).unwrap_err();
-        assert!(outside.contains("is not in the valid range"), "{outside}");
-        let port = reserve(&services, json!({"type": "NodePort", "ports": [{"nodePort": 80}]})).unwrap_err();
+        let outside = reserve(&services, "b", json!({"clusterIP": "10.0.0.1"})).unwrap_err();
+        assert!(outside.contains("the provided network does not match the current range"), "{outside}");
+        let port = reserve(&services, "b", json!({"type": "NodePort", "ports": [{"nodePort": 80}]})).unwrap_err();
         assert!(port.contains("The range of valid ports is 30000-32767"), "{port}");
+
+        let again = reserve(&services, "a", asked.clone());
+        assert!(again.is_ok(), "a write that is tried again: {again:?}");
+        drop((held, again));
+        assert!(reserve(&services, "b", asked).is_ok());
     }
 }

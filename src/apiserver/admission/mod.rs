@@ -3,9 +3,11 @@
 //! Each plugin is a file with upstream's name and rules. Plugins read the watch caches and change the object in
 //! place; the first refusal ends the request.
 
+mod artifacts;
 mod certificate_requests;
 mod namespace_lifecycle;
 mod node_restriction;
+mod node_taint;
 mod pods;
 mod services;
 
@@ -18,10 +20,17 @@ use crate::verbs::update::Part;
 
 /// Admits an object that is about to be created.
 pub(crate) fn admit_create(call: &Call, object: &mut Value, keep: Keep) -> Result<(), Status> {
-    namespace_lifecycle::check_create(call)?;
+    namespace_lifecycle::check_create(call, object)?;
     node_restriction::check(call, Part::Main, object, None)?;
     match (&*call.resource.group, &*call.resource.plural) {
-        ("", "pods") => pods::admit_create(call, object),
+        ("", "nodes") => {
+            node_taint::admit_create(object);
+            Ok(())
+        }
+        ("", "pods") => {
+            artifacts::check(call, object)?;
+            pods::admit_create(call, object)
+        }
         ("", "services") => services::admit_create(call, object, keep),
         ("certificates.k8s.io", "certificatesigningrequests") => certificate_requests::admit_create(call, object),
         _ => Ok(()),
@@ -32,6 +41,7 @@ pub(crate) fn admit_create(call: &Call, object: &mut Value, keep: Keep) -> Resul
 pub(crate) fn admit_update(call: &Call, part: Part, new: &mut Value, old: &Value) -> Result<(), Status> {
     node_restriction::check(call, part, new, Some(old))?;
     match (&*call.resource.group, &*call.resource.plural, part) {
+        ("", "pods", Part::Main) => artifacts::check(call, new),
         ("", "services", Part::Main) => services::admit_update(call, new, old),
         _ => Ok(()),
     }

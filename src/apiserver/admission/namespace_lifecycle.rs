@@ -12,7 +12,7 @@ use crate::verbs::Call;
 /// Namespaces that cannot be deleted, as upstream.
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
-pub(super) fn check_create(call: &Call) -> Result<(), Status> {
+pub(super) fn check_create(call: &Call, object: &Value) -> Result<(), Status> {
     let Some(namespace) = call.namespace().filter(|_| call.resource.scope == Scope::Namespaced) else { return Ok(()) };
     let scheme = Scheme::builtin();
     let Some(namespaces) = scheme.resource("", "v1", "namespaces") else { return Ok(()) };
@@ -21,8 +21,8 @@ pub(super) fn check_create(call: &Call) -> Result<(), Status> {
         || found.pointer("/status/phase").and_then(Value::as_str) == Some("Terminating");
     if is_going {
         let resource = &call.resource;
-        let name = call.request.name.as_deref().unwrap_or_default();
-        return Err(status::Status::namespace_terminating(&resource.group, &resource.plural, name, namespace));
+        let (group, plural) = (&resource.group, &resource.plural);
+        return Err(status::Status::namespace_terminating(group, plural, meta::name(object), namespace));
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! What upstream's default plugins do to a new pod: `ServiceAccount` (its account), `Priority`, `RuntimeClass`
 //! (overhead and node selector), `DefaultTolerationSeconds`.
 
+use api::meta;
 use api::scheme::Scheme;
 use api::status::Status;
-use api::meta;
 use serde_json::{Value, json};
 
 use crate::objects::unreadable;

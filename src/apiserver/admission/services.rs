@@ -24,5 +24,8 @@ fn reserve(call: &Call, service: &mut Value, old: Option<&Value>) -> Result<(), 
     let others: Result<Vec<Value>, _> = snapshot.objects.values().map(|other| other.to_value()).collect();
     let others = others.map_err(unreadable)?;
     let reserved = call.server.services().reserve(service, old, &others, || rand::rng().random());
-    reserved.map_err(|errors| Status::invalid("", "Service", meta::name(service), errors))
+    let reserved = reserved.map_err(|errors| Status::invalid("", "Service", meta::name(service), errors))?;
+    // Until the call ends: then the Service shows what it has, or it is free again.
+    call.keep(reserved);
+    Ok(())
 }

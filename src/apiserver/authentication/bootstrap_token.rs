@@ -1,4 +1,5 @@
-//! Bootstrap tokens: `ID.SECRET`, kept as Secrets `bootstrap-token-ID` in `kube-system`, as upstream.
+//! Tokens `ID.SECRET` that are kept as Secrets in `kube-system`: `bootstrap-token-ID` as upstream, by which nodes join,
+//! and `registry-token-ID`, by which registry clients work on the artifacts of one namespace and on nothing else.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,6 +8,17 @@ use serde_json::Value;
 
 use super::User;
 
+/// How the Secrets of tokens are named: this, and the token's id.
+pub(crate) const PREFIXES: [&str; 2] = ["bootstrap-token-", "registry-token-"];
+
+/// The beginning of the groups that may work on the artifacts of a namespace, which follows.
+const ARTIFACTS: &str = "run.minke.dev:artifacts:";
+
+/// The group that may work on the artifacts of `namespace`.
+pub(crate) fn artifacts_group(namespace: &str) -> String {
+    format!("{ARTIFACTS}{namespace}")
+}
+
 /// What a token's Secret says.
 #[derive(Debug)]
 pub(crate) struct TokenSecret {
@@ -14,16 +26,15 @@ pub(crate) struct TokenSecret {
     secret: String,
     expiration: Option<Timestamp>,
     authenticates: bool,
-    extra_groups: Vec<String>,
+    /// The beginning of the user's name, which the id follows.
+    user_prefix: &'static str,
+    groups: Vec<String>,
 }
 
 impl TokenSecret {
-    /// Reads a Secret of type `bootstrap.kubernetes.io/token`; `None` for any other, and for one that is being
-    /// deleted or whose expiration cannot be read.
+    /// Reads a Secret of type `bootstrap.kubernetes.io/token` or `run.minke.dev/registry-token`; `None` for any other,
+    /// and for one that is being deleted or whose expiration cannot be read.
     pub(crate) fn read(secret: &Value) -> Option<Self> {
-        if secret.get("type").and_then(Value::as_str) != Some("bootstrap.kubernetes.io/token") {
-            return None;
-        }
         if api::meta::deletion_timestamp(secret).is_some() {
             return None;
         }
@@ -35,14 +46,20 @@ impl TokenSecret {
             Some(text) => Some(text.parse().ok()?),
             None => None,
         };
-        let groups = data("auth-extra-groups").unwrap_or_default();
-        Some(Self {
-            id: data("token-id")?,
-            secret: data("token-secret")?,
-            expiration,
-            authenticates: data("usage-bootstrap-authentication").as_deref() == Some("true"),
-            extra_groups: groups.split(',').map(str::trim).filter(|g| !g.is_empty()).map(str::to_owned).collect(),
-        })
+        let (user_prefix, authenticates, groups) = match secret.get("type")?.as_str()? {
+            "bootstrap.kubernetes.io/token" => {
+                let extra = data("auth-extra-groups").unwrap_or_default();
+                let extra = extra.split(',').map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned);
+                let groups = std::iter::once("system:bootstrappers".to_owned()).chain(extra).collect();
+                ("system:bootstrap:", data("usage-bootstrap-authentication").as_deref() == Some("true"), groups)
+            }
+            "run.minke.dev/registry-token" => {
+                ("run.minke.dev:registry-token:", true, vec![artifacts_group(&data("namespace")?)])
+            }
+            _ => return None,
+        };
+        let (id, secret) = (data("token-id")?, data("token-secret")?);
+        Some(Self { id, secret, expiration, authenticates, user_prefix, groups })
     }
 
     /// Whom the token lets in, if it is this one and still good.
@@ -51,8 +68,7 @@ impl TokenSecret {
             && self.id == id
             && is_same(&self.secret, secret)
             && self.expiration.is_none_or(|expiration| now < expiration);
-        let groups = ["system:bootstrappers".to_owned()].into_iter().chain(self.extra_groups.iter().cloned());
-        is_good.then(|| User::authenticated(&format!("system:bootstrap:{id}"), groups.collect()))
+        is_good.then(|| User::authenticated(&format!("{}{id}", self.user_prefix), self.groups.clone()))
     }
 }
 
@@ -87,5 +103,16 @@ mod tests {
         assert_eq!(check("2026-11-24T00:00:00Z", "abcdef", "0123456789abcdeX"), None);
         assert_eq!(check("2026-11-24T00:00:00Z", "other1", "0123456789abcdef"), None);
         assert_eq!(check("no date", "abcdef", "0123456789abcdef"), None);
+    }
+
+    #[test]
+    fn a_registry_token_is_for_the_artifacts_of_its_namespace_alone() {
+        let b64 = |text: &str| STANDARD.encode(text);
+        let secret = json!({"type": "run.minke.dev/registry-token", "data": {"token-id": b64("abcdef"),
+            "token-secret": b64("0123456789abcdef"), "namespace": b64("shop")}});
+        let user =
+            TokenSecret::read(&secret).unwrap().user("abcdef", "0123456789abcdef", Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(user.name, "run.minke.dev:registry-token:abcdef");
+        assert!(user.is_in("run.minke.dev:artifacts:shop") && !user.is_in("system:bootstrappers"));
     }
 }

@@ -17,7 +17,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use sha2::{Digest as _, Sha256};
 
-pub(crate) use bootstrap_token::TokenSecret;
+pub(crate) use bootstrap_token::{PREFIXES as TOKEN_PREFIXES, TokenSecret, artifacts_group};
 pub use user::User;
 
 /// Tokens that are told at start: by the hash of the token, so that looking one up tells nothing through time.

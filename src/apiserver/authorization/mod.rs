@@ -8,12 +8,15 @@ mod node;
 mod rules;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use api::scheme::Scheme;
 use api::status::Status;
+use memchr::memmem;
 use serde_json::Value;
 
-use crate::authentication::User;
+use crate::authentication::{User, artifacts_group};
+use crate::cache::Object;
 use crate::options::Query;
 use crate::request_info::{ResourceRequest, Verb};
 use crate::server::ApiServer;
@@ -22,8 +25,9 @@ use crate::server::ApiServer;
 pub(crate) trait Facts {
     /// The object, if it is there.
     fn object(&self, group: &str, plural: &str, namespace: Option<&str>, name: &str) -> Option<Value>;
-    /// The pods that are bound to a node.
-    fn pods_of(&self, node: &str) -> Vec<Value>;
+    /// The pods that are bound to a node and have `word` somewhere in their text: a node may have thousands, and only
+    /// the few that may name something are worth reading.
+    fn pods_of(&self, node: &str, word: &str) -> Vec<Value>;
 }
 
 /// Refuses a request for a resource that the caller has no right to.
@@ -58,6 +62,13 @@ fn may(user: &User, request: &ResourceRequest, query: &Query, facts: &impl Facts
         || rules::allows(user, request)
         || user.node().is_some_and(|node| node::may(node, request, query, facts))
         || user.is_in("system:bootstrappers") && may_bootstrap(user, request, facts)
+        || may_use_artifacts(user, request)
+}
+
+/// A registry token works on the artifacts of its namespace.
+fn may_use_artifacts(user: &User, request: &ResourceRequest) -> bool {
+    let is_artifact = request.group == "run.minke.dev" && request.resource == "artifacts";
+    is_artifact && request.namespace.as_deref().is_some_and(|namespace| user.is_in(&artifacts_group(namespace)))
 }
 
 /// A list or watch that selects one object by its name is a request for that object, as upstream's
@@ -104,7 +115,8 @@ fn forbidden(user: &User, request: &ResourceRequest) -> Status {
     };
     let (name, verb, group) = (&user.name, request.verb.as_str(), &request.group);
     let why = format!("User \"{name}\" cannot {verb} resource \"{resource}\" in API group \"{group}\" {place}");
-    Status::forbidden(group, &resource, request.name.as_deref().unwrap_or_default(), &why)
+    // The message names the part, the details name the kind alone, as upstream.
+    Status::forbidden(group, &request.resource, request.name.as_deref().unwrap_or_default(), &why)
 }
 
 impl Facts for ApiServer {
@@ -113,12 +125,14 @@ impl Facts for ApiServer {
         self.objects().find(resource, namespace, name).ok()?.to_value().ok()
     }
 
-    fn pods_of(&self, node: &str) -> Vec<Value> {
+    fn pods_of(&self, node: &str, word: &str) -> Vec<Value> {
         let Some(pods) = Scheme::builtin().resource("", "v1", "pods") else { return Vec::new() };
         let Ok(cache) = self.objects().cache(pods) else { return Vec::new() };
         let snapshot = cache.snapshot(store::Revision(0));
+        let finder = memmem::Finder::new(word);
+        let may_name = |pod: &&Arc<Object>| finder.find(pod.list_form()).is_some();
         let bound = snapshot.objects.values().filter(|pod| pod.field("spec.nodeName") == node);
-        bound.filter_map(|pod| pod.to_value().ok()).collect()
+        bound.filter(may_name).filter_map(|pod| pod.to_value().ok()).collect()
     }
 }
 
@@ -142,9 +156,10 @@ mod tests {
             }
         }
 
-        fn pods_of(&self, _: &str) -> Vec<Value> {
+        fn pods_of(&self, _: &str, _: &str) -> Vec<Value> {
             vec![json!({"metadata": {"namespace": "n"}, "spec": {"serviceAccountName": "default",
-                "volumes": [{"secret": {"secretName": "used"}}], "containers": [{"envFrom": [{"configMapRef": {"name": "env"}}]}]}})]
+                "volumes": [{"secret": {"secretName": "used"}}],
+                "containers": [{"image": "registry.minke.local/n/app:v1", "envFrom": [{"configMapRef": {"name": "env"}}]}]}})]
         }
     }
 
@@ -179,6 +194,20 @@ mod tests {
     }
 
     #[test]
+    fn a_node_reads_the_artifacts_that_its_pods_name() {
+        let node = User::authenticated("system:node:a", vec!["system:nodes".into()]);
+        let manager = User::authenticated("system:kube-controller-manager", Vec::new());
+        let check = |user: &User, verb, name: &str, expected: bool| {
+            let request = crate::registry::artifacts(verb, Some("n"), Some(name));
+            assert_eq!(may(user, &request, &Query::default(), &Cluster), expected, "{} {name}", user.name);
+        };
+        check(&node, Verb::Get, "app", true);
+        check(&node, Verb::Get, "other", false);
+        check(&node, Verb::Create, "app", false);
+        check(&manager, Verb::Get, "app", false);
+    }
+
+    #[test]
     fn a_bootstrap_token_asks_for_its_certificate_and_no_more() {
         let token = User::authenticated("system:bootstrap:abc", vec!["system:bootstrappers".into()]);
         let requests = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
@@ -188,6 +217,14 @@ mod tests {
         check(&token, Method::GET, &format!("{requests}?watch=1&fieldSelector=metadata.name%3Dcsr"), true);
         check(&token, Method::GET, requests, false);
         check(&token, Method::GET, "/api/v1/nodes", false);
+    }
+
+    #[test]
+    fn a_registry_token_works_on_the_artifacts_of_its_namespace() {
+        let token = User::authenticated("run.minke.dev:registry-token:abc", vec![artifacts_group("shop")]);
+        check(&token, Method::POST, "/apis/run.minke.dev/v1/namespaces/shop/artifacts", true);
+        check(&token, Method::GET, "/apis/run.minke.dev/v1/namespaces/other/artifacts/web", false);
+        check(&token, Method::GET, "/api/v1/namespaces/shop/pods", false);
     }
 
     #[test]

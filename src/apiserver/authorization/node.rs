@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{Facts, may_use_request};
 use crate::options::Query;
+use crate::registry;
 use crate::request_info::{ResourceRequest, Verb};
 
 /// Whether the node `node` may do what `request` asks.
@@ -39,7 +40,7 @@ pub(super) fn may(node: &str, request: &ResourceRequest, query: &Query, facts: &
             request.verb == Verb::Get && is_referenced(node, request, facts)
         }
         ("", "services" | "namespaces", None) | ("node.k8s.io", "runtimeclasses", None) => request.verb.is_read(),
-        ("run.minke.dev", "artifacts", None) => request.verb == Verb::Get,
+        ("run.minke.dev", "artifacts", None) => request.verb == Verb::Get && is_named(node, request, facts),
         ("run.minke.dev", "nodes", Some("tunnel")) => is_own && request.verb == Verb::Get,
         _ => false,
     }
@@ -68,9 +69,20 @@ fn is_referenced(node: &str, request: &ResourceRequest, facts: &impl Facts) -> b
         "configmaps" => &["configMap", "configMapRef", "configMapKeyRef"],
         _ => &["serviceAccountName"],
     };
-    facts.pods_of(node).iter().any(|pod| {
+    facts.pods_of(node, name).iter().any(|pod| {
         api::meta::namespace(pod) == Some(namespace) && pod.get("spec").is_some_and(|spec| names(spec, keys, name))
     })
+}
+
+/// Whether a pod of the node names an image of the repository. That it may is checked when it is made.
+fn is_named(node: &str, request: &ResourceRequest, facts: &impl Facts) -> bool {
+    let (Some(namespace), Some(name)) = (&request.namespace, &request.name) else { return false };
+    let repository = format!("{namespace}/{name}");
+    facts
+        .pods_of(node, &repository)
+        .iter()
+        .flat_map(registry::images_of)
+        .any(|image| image.is_built_in() && image.repository().as_str() == repository)
 }
 
 /// Whether `name` stands somewhere in `value` under one of `keys`: as text, or as the `name` of an object or of a

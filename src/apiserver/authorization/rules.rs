@@ -3,8 +3,9 @@
 
 use crate::authentication::User;
 use crate::request_info::{ResourceRequest, Verb};
+use crate::verbs::RUN_GROUP;
 
-/// A right: verbs on resources (`pods/status` names a subresource) of a group; `*` is any.
+/// A right: verbs on resources (`pods/status` names a subresource) of a group; `*` is any of Kubernetes' own.
 struct Rule {
     verbs: &'static [&'static str],
     group: &'static str,
@@ -69,7 +70,7 @@ impl Rule {
         };
         let has = |list: &[&str], word: &str| list.contains(&"*") || list.contains(&word);
         has(self.verbs, Verb::as_str(request.verb))
-            && (self.group == "*" || self.group == request.group)
+            && (self.group == request.group || self.group == "*" && request.group != RUN_GROUP)
             && has(self.resources, &resource)
     }
 }

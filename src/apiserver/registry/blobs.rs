@@ -8,7 +8,7 @@ use http::{Method, Response, StatusCode};
 use images::digest::Digest;
 use images::reference::RepositoryName;
 
-use super::{CONTENT_DIGEST, Call, Error, empty, set};
+use super::{CONTENT_DIGEST, Call, Error, empty, send, set};
 use crate::request_info::Verb;
 
 /// GET and HEAD: the content, or the range of it that was asked for.
@@ -40,8 +40,9 @@ pub(super) async fn get(
         set(&mut response, CONTENT_RANGE, &format!("bytes {}-{}/{size}", range.start, range.end - 1));
     }
     if call.parts.method == Method::GET {
+        let turn = call.turn_to_read()?;
         let blob = call.content().repository_blob(repository, digest).await?;
-        *response.body_mut() = Body::from_stream(blob.stream(range).await?);
+        *response.body_mut() = send(blob.stream(range).await?, turn);
     }
     Ok(response)
 }

@@ -46,7 +46,7 @@ impl Error {
     }
 
     pub(super) fn busy() -> Self {
-        let text = "too many requests send content at this moment";
+        let text = "too many requests send or fetch content at this moment";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", text).with(RETRY_AFTER, "1")
     }
 
@@ -60,6 +60,10 @@ impl Error {
 
     pub(super) fn no_such_namespace(namespace: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NAME_UNKNOWN", format!("namespace {namespace:?} not found"))
+    }
+
+    pub(super) fn terminating_namespace(namespace: &str) -> Self {
+        Self::denied(&format!("namespace {namespace} is being terminated, nothing can be pushed to it"))
     }
 
     pub(super) fn invalid_name(why: &str) -> Self {

@@ -59,6 +59,9 @@ fn json_response(value: &Value) -> Response<Body> {
     response
 }
 
+/// What one page shows at most; clients go on by its `Link`.
+const PAGE_MAX: usize = 10_000;
+
 /// Which part of a list is asked for: at most `n`, after `last`.
 #[derive(Debug, Default)]
 struct Page {
@@ -85,7 +88,7 @@ impl Page {
         if let Some(after) = &self.after {
             sorted.retain(|text| text > after);
         }
-        let count = self.count.unwrap_or(sorted.len());
+        let count = self.count.unwrap_or(PAGE_MAX).min(PAGE_MAX);
         let is_cut = sorted.len() > count;
         sorted.truncate(count);
         Shown { shown: sorted, count, is_cut }

@@ -37,7 +37,7 @@ pub(super) async fn put(
 ) -> Result<Response<Body>, Error> {
     let is_there = call.content().resolve(repository, target).is_some();
     call.authorize_write(if is_there { Verb::Update } else { Verb::Create }, repository)?;
-    let _turn = call.turn()?;
+    let _turn = call.turn_to_write()?;
     let media_type = call.header(CONTENT_TYPE).map(str::to_owned);
     let content = Receiver::new(body).read(MANIFEST_BYTES_MAX).await?;
     let put = call.content().put_manifest(repository, target, media_type.as_deref(), content).await?;

@@ -1,50 +1,67 @@
 //! `/v2/`: the cluster's own registry, in the OCI distribution protocol 1.1.
 //!
 //! A repository is `NAMESPACE/NAME`; who may do what in it are the rights on `artifacts.run.minke.dev` in that
-//! namespace: `get` to pull, `create` and `update` to push, `delete`, and `list` for tags and the catalogue. Clients
-//! like docker, oras and wkg log in with Basic, a token as password. In pods the registry is
+//! namespace: `get` to pull, `create` to push, `update` to move a tag that is there, `delete`, and `list` for tags and
+//! the catalogue. Clients like docker, oras and wkg log in with Basic, a token as password. In pods the registry is
 //! `registry.minke.local`. This module speaks the protocol; content, manifests and tags live in
 //! [`images::content`].
 //!
-//! Reading order: [`serve`], `route` (paths as values), `blobs`, `uploads`, `manifests`, `lists`, `receive` (bodies),
-//! `error`.
+//! Reading order: [`serve`], `route` (paths as values), `blobs`, `uploads`, `manifests`, `lists`, `receive` and `send`
+//! (bodies), `keep` (what stays, and what goes with its namespace), `error`.
 
 mod blobs;
 mod error;
+mod keep;
 mod lists;
 mod manifests;
 pub(crate) mod receive;
 mod route;
+mod send;
 mod uploads;
 
 use axum::body::Body;
+use base::shutdown::Shutdown;
+use base::task::{self, Task};
 use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use images::ContentStore;
 use images::reference::RepositoryName;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::error::Error;
+pub(crate) use self::keep::images_of;
 use self::route::Route;
+pub(crate) use self::send::body as send;
 use crate::authentication::User;
+use crate::objects::Objects;
 use crate::options::Query;
 use crate::request_info::{ResourceRequest, Verb};
 use crate::server::ApiServer;
+use crate::shares::{Share, Shares};
+use crate::verbs::RUN_GROUP;
 
-/// Requests that send content at once; one more is told to come again. Each may hold a batch of 256 KiB, or a manifest
-/// of 4 MiB.
-const WRITES_MAX: usize = 32;
+/// Requests that send content at once, in all and of one caller; one more is told to come again. Each may hold a batch
+/// of 256 KiB, or a manifest of 4 MiB, and clients send a handful of layers at once.
+const WRITES_MAX: usize = 128;
+const WRITES_OF_ONE_MAX: usize = 16;
+
+/// Requests that fetch content at once, in all and of one caller; one more is told to come again. Each holds a file and
+/// some chunks of 64 KiB.
+const READS_MAX: usize = 1024;
+const READS_OF_ONE_MAX: usize = 64;
 
 /// What says that this is a registry of the second protocol.
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const API_VERSION_TEXT: HeaderValue = HeaderValue::from_static("registry/2.0");
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// The registry's state beside its content.
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub(crate) content: ContentStore,
-    pub(crate) writes: Semaphore,
+    pub(crate) writes: Shares,
+    reads: Shares,
+    _keeping: Task<()>,
 }
 
 /// One request without its body, and everything that answering it may need.
@@ -57,8 +74,21 @@ struct Call<'a> {
 }
 
 impl Registry {
-    pub(crate) fn new(content: ContentStore) -> Self {
-        Self { content, writes: Semaphore::new(WRITES_MAX) }
+    /// The registry over `content`, which from now on keeps what pods name and drops what went with its namespace.
+    pub(crate) fn new(content: ContentStore, objects: Objects, shutdown: Shutdown) -> Self {
+        keep::keep_what_pods_name(&content, objects.clone());
+        let keeping = keep::drop_what_namespaces_left(content.clone(), objects, shutdown);
+        Self {
+            content,
+            writes: Shares::new(WRITES_MAX, WRITES_OF_ONE_MAX),
+            reads: Shares::new(READS_MAX, READS_OF_ONE_MAX),
+            _keeping: task::spawn("artifacts of namespaces", keeping),
+        }
+    }
+
+    /// Requests that send and that fetch content at this moment.
+    pub(crate) fn turns(&self) -> (usize, usize) {
+        (self.writes.taken(), self.reads.taken())
     }
 }
 
@@ -78,11 +108,28 @@ pub(crate) async fn serve(
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let call = Call { server, registry, user, query, parts };
     let mut response = answer(&call, body).await.unwrap_or_else(Error::into_response);
-    response.headers_mut().insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    response.headers_mut().insert(API_VERSION, API_VERSION_TEXT);
     if call.parts.method == Method::HEAD {
         *response.body_mut() = Body::empty();
     }
     response
+}
+
+/// The answer to credentials that are not good, as registry clients understand it.
+pub(crate) fn unauthorized() -> Response<Body> {
+    let mut response = Error::unauthorized().into_response();
+    response.headers_mut().insert(API_VERSION, API_VERSION_TEXT);
+    response
+}
+
+/// How metrics count a request.
+pub(crate) fn verb(method: &Method) -> &'static str {
+    match *method {
+        Method::GET | Method::HEAD => "get",
+        Method::DELETE => "delete",
+        Method::POST => "create",
+        _ => "update",
+    }
 }
 
 async fn answer(call: &Call<'_>, body: Body) -> Result<Response<Body>, Error> {
@@ -132,21 +179,28 @@ impl<'a> Call<'a> {
         self.server.authorize(self.user, &request, &Query::default()).map_err(|status| Error::denied(&status.message))
     }
 
-    /// As [`Call::authorize`], for writes: the namespace must be there too.
+    /// As [`Call::authorize`], for writes: the namespace must be there, and stay.
     fn authorize_write(&self, verb: Verb, repository: &RepositoryName) -> Result<(), Error> {
         self.authorize(verb, repository)?;
         let namespace = repository.namespace().unwrap_or_default();
         let namespaces = self.server.scheme().resource("", "v1", "namespaces");
-        let found = namespaces.map(|resource| self.server.objects().find(resource, None, namespace));
-        match found {
-            Some(Ok(_)) => Ok(()),
-            _ => Err(Error::no_such_namespace(namespace)),
+        let found = namespaces.and_then(|resource| self.server.objects().find(resource, None, namespace).ok());
+        let found = found.and_then(|namespace| namespace.to_value().ok());
+        match found.as_ref().map(api::meta::deletion_timestamp) {
+            None => Err(Error::no_such_namespace(namespace)),
+            Some(Some(_)) => Err(Error::terminating_namespace(namespace)),
+            Some(None) => Ok(()),
         }
     }
 
-    /// A place among those who write; it is given back when dropped.
-    fn turn(&self) -> Result<SemaphorePermit<'a>, Error> {
-        self.registry.writes.try_acquire().map_err(|_| Error::busy())
+    /// A turn among those who send content.
+    fn turn_to_write(&self) -> Result<Share, Error> {
+        self.registry.writes.take(&self.user.name, 1).ok_or_else(Error::busy)
+    }
+
+    /// A turn among those who fetch content.
+    fn turn_to_read(&self) -> Result<Share, Error> {
+        self.registry.reads.take(&self.user.name, 1).ok_or_else(Error::busy)
     }
 
     fn content(&self) -> &'a ContentStore {
@@ -162,7 +216,7 @@ impl<'a> Call<'a> {
 pub(crate) fn artifacts(verb: Verb, namespace: Option<&str>, name: Option<&str>) -> ResourceRequest {
     ResourceRequest {
         verb,
-        group: "run.minke.dev".to_owned(),
+        group: RUN_GROUP.to_owned(),
         version: "v1".to_owned(),
         namespace: namespace.map(str::to_owned),
         resource: "artifacts".to_owned(),

@@ -1,5 +1,7 @@
 //! The registry as a client meets it, over a real API server and store.
 
+mod client;
+
 use http::header::{AUTHORIZATION, HeaderMap};
 use http_body_util::BodyExt as _;
 use images::content::Options;
@@ -35,9 +37,16 @@ impl Answer {
 
 impl Fixture {
     async fn new() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Options)) -> Self {
         let cluster = Cluster::start().await;
-        let content = ContentStore::open(Options::at(cluster.folder.path().join("blobs"))).await.unwrap();
-        Self { cluster, registry: Registry::new(content) }
+        let mut options = Options::at(cluster.folder.path().join("blobs"));
+        change(&mut options);
+        let content = ContentStore::open(options).await.unwrap();
+        let (objects, shutdown) = (cluster.server.objects().clone(), cluster.server.shutdown().clone());
+        Self { cluster, registry: Registry::new(content, objects, shutdown) }
     }
 
     async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
@@ -202,4 +211,80 @@ async fn referrers_are_an_index_also_when_there_are_none() {
     assert_eq!(put.header("oci-subject"), digest);
     let found = fixture.ask("GET", &path, &[], "").await.json();
     assert_eq!(found["manifests"][0]["artifactType"], "signature");
+}
+
+#[tokio::test]
+async fn an_upload_in_one_request_that_breaks_off_leaves_no_session() {
+    let fixture = Fixture::new().await;
+    let digest = images::Digest::of(b"whole");
+    let broken = futures::stream::iter([Ok(bytes::Bytes::from_static(b"wh")), Err(std::io::Error::other("cut off"))]);
+    let path = format!("{APP}/blobs/uploads/?digest={digest}");
+    let answer = fixture.ask("POST", &path, &[], Body::from_stream(broken)).await;
+    assert_eq!((answer.status, answer.code().as_str()), (400, "BLOB_UPLOAD_INVALID"));
+    let metrics = fixture.registry.content.metrics();
+    assert_eq!((metrics.uploads, metrics.incoming_bytes, metrics.blobs), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn repositories_go_with_their_namespace_and_none_come_while_it_goes() {
+    let fixture = Fixture::new().await;
+    fixture.push_image("v1").await;
+    let ask = async |method: &str, path: &str, body| fixture.cluster.ask(method.parse().unwrap(), path, body).await.0;
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "guest"}});
+    ask("POST", "/api/v1/namespaces", namespace.clone()).await;
+    let digest = images::Digest::of(b"{}");
+    let push = format!("/v2/guest/app/blobs/uploads/?digest={digest}");
+    assert_eq!(fixture.ask("POST", &push, &[], "{}").await.status, 201);
+
+    ask("DELETE", "/api/v1/namespaces/guest", serde_json::Value::Null).await;
+    let refused = fixture.ask("POST", &push, &[], "{}").await;
+    assert_eq!((refused.status, refused.code().as_str()), (403, "DENIED"));
+    ask("PUT", "/api/v1/namespaces/guest/finalize", namespace).await;
+    let gone = async {
+        while fixture.registry.content.repositories().len() > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), gone).await.expect("the repository stays");
+    assert_eq!(fixture.registry.content.repositories()[0].as_str(), "default/app");
+}
+
+#[tokio::test]
+async fn what_pods_name_stays_when_space_is_short() {
+    let fixture = Fixture::with(|options| options.bytes_max = 8 * (16 << 10)).await;
+    fixture.push_image("v1").await;
+    let cluster = &fixture.cluster;
+    let account = json!({"metadata": {"name": "default"}});
+    cluster.ask(Method::POST, "/api/v1/namespaces/default/serviceaccounts", account).await;
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "registry.minke.local/default/app:v1"}]}});
+    let (code, made) = cluster.ask(Method::POST, "/api/v1/namespaces/default/pods", pod).await;
+    assert_eq!(code, 201, "{made}");
+    let large = vec![7; 100 << 10];
+    let push = format!("/v2/default/large/blobs/uploads/?digest={}", images::Digest::of(&large));
+    let full = fixture.ask("POST", &push, &[], large.clone()).await;
+    assert_eq!((full.status, full.code().as_str()), (507, "DENIED"));
+
+    cluster
+        .ask(Method::DELETE, "/api/v1/namespaces/default/pods/p?gracePeriodSeconds=0", serde_json::Value::Null)
+        .await;
+    assert_eq!(fixture.ask("POST", &push, &[], large).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_pod_runs_what_its_maker_may_read() {
+    let fixture = Fixture::new().await;
+    let pod = |image: &str| json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": image}]}});
+    let manager = || User::authenticated("system:kube-controller-manager", Vec::new());
+    let make = async |namespace: &str, image| {
+        let path = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All");
+        let account = json!({"metadata": {"name": "default"}});
+        let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
+        fixture.cluster.ask(Method::POST, &accounts, account).await;
+        fixture.cluster.ask_as(manager(), Method::POST, &path, "application/json", pod(image)).await
+    };
+    assert_eq!(make("default", "registry.minke.local/default/app").await.0, 201);
+    assert_eq!(make("default", "ghcr.io/default/app").await.0, 201);
+    let (code, refused) = make("kube-public", "registry.minke.local/default/app").await;
+    assert_eq!(code, 403);
+    assert!(refused["message"].as_str().unwrap().contains("is of another namespace"), "{refused}");
 }

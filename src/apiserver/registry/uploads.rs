@@ -19,14 +19,12 @@ pub(super) async fn start(call: &Call<'_>, repository: &RepositoryName, body: Bo
     if let Some(mounted) = mount(call, repository).await? {
         return Ok(created(repository, &mounted));
     }
-    let id = call.content().start_upload(repository).await?;
-    match asked_digest(call)? {
-        Some(digest) => {
-            let received = receive(call, (repository, id), body, None, Some(&digest)).await;
-            received.map(|_| created(repository, &digest))
-        }
-        None => Ok(accepted(repository, id, 0)),
+    if let Some(digest) = asked_digest(call)? {
+        receive_whole(call, repository, body, &digest).await?;
+        return Ok(created(repository, &digest));
     }
+    let id = call.content().start_upload(repository).await?;
+    Ok(accepted(repository, id, 0))
 }
 
 /// PATCH: sends a chunk.
@@ -76,6 +74,21 @@ pub(super) async fn cancel(
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
+/// Takes a blob in that comes in one request. No session is begun: a client that breaks off knows of none.
+async fn receive_whole(call: &Call<'_>, repository: &RepositoryName, body: Body, digest: &Digest) -> Result<(), Error> {
+    let _turn = call.turn_to_write()?;
+    let content = call.content();
+    let mut ingest = content.ingest(digest.algorithm(), content.artifact_bytes_max()).await?;
+    let mut body = Receiver::new(body);
+    while let Some(bytes) = body.next().await? {
+        ingest.write(bytes).await?;
+    }
+    // Held until the repository shows it.
+    let stored = ingest.commit(Some(digest)).await?;
+    content.link_blob(repository, &stored.digest).await?;
+    Ok(())
+}
+
 /// Takes the body in, and ends the upload if its digest is given. Says where the upload stands.
 async fn receive(
     call: &Call<'_>,
@@ -84,7 +97,7 @@ async fn receive(
     chunk: Option<Chunk>,
     digest: Option<&Digest>,
 ) -> Result<u64, Error> {
-    let _turn = call.turn()?;
+    let _turn = call.turn_to_write()?;
     let content = call.content();
     let mut append = match content.append(repository, id, chunk.map(|chunk| chunk.first)).await {
         Err(error @ content::Error::Offset { expected, .. }) => {

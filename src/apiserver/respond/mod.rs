@@ -14,13 +14,16 @@ use api::status::Status;
 use axum::body::Body;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY, WARNING};
+use futures::StreamExt as _;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, VARY, WARNING};
 use http::{HeaderMap, Response, StatusCode};
+use http_body::Body as _;
 use serde_json::{Value, json};
 use store::Revision;
 
 use crate::cache::Object;
 use crate::conversion;
+use crate::limits::LARGE_ANSWER_BYTES;
 use crate::negotiate::{self, Accepted, Format, Shape};
 use crate::objects::unreadable;
 use crate::verbs::Call;
@@ -93,6 +96,13 @@ pub(crate) fn answer(call: &Call, answer: Answer) -> Result<Response<Body>, Stat
         (accepted, Answer::List(page)) => (StatusCode::OK, write_value(*accepted, &shaped_list(call, &page)?)?),
     };
     respond(call, code, body)
+}
+
+/// A refusal, with the warnings that were given before it.
+pub(crate) fn refusal(call: &Call, status: &Status) -> Response<Body> {
+    let mut response = status::response(status, &call.parts.headers);
+    add_warnings(response.headers_mut(), &call.warnings());
+    response
 }
 
 fn is_plain(accepted: &Accepted) -> bool {
@@ -179,7 +189,23 @@ fn respond(call: &Call, code: StatusCode, body: Vec<u8>) -> Result<Response<Body
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(call.accepted.format.content_type()));
     add_warnings(headers, &call.warnings());
     *response.body_mut() = compress(headers, &call.parts.headers, body)?;
-    Ok(response)
+    bounded(call, response)
+}
+
+/// Counts a large answer as long as it is in memory.
+fn bounded(call: &Call, response: Response<Body>) -> Result<Response<Body>, Status> {
+    let length = response.body().size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    let Some(length) = length.filter(|length| *length >= LARGE_ANSWER_BYTES) else { return Ok(response) };
+    let share = call.server.limits().answers.take(&call.user.name, length);
+    let share =
+        share.ok_or_else(|| Status::too_many_requests("too many large answers at once, please try again", 1))?;
+    let (mut parts, body) = response.into_parts();
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    // The share lives in this closure, so as long as the body.
+    let body = body.into_data_stream().inspect(move |_| {
+        let _held = &share;
+    });
+    Ok(Response::from_parts(parts, Body::from_stream(body)))
 }
 
 /// The body, compressed if it is large and the client takes gzip.

@@ -4,9 +4,12 @@
 //!   accept ──▶ TLS (client certificate wanted, not needed) ──▶ HTTP ──▶ authenticate ──▶ ApiServer::handle
 //! ```
 //!
-//! Everything has a limit: connections, the handshake, the head of a request, streams, and the bytes on their way in a
-//! stream, so that no stalled watch fills a connection's window.
+//! Everything has a limit: connections, the handshake, the head of a request in bytes and time, streams, the bytes on
+//! their way in a stream, so that no stalled watch fills a connection's window, and the time for which a client may take
+//! nothing of what it is sent (`patience`).
 
+mod patience;
+pub mod renewal;
 mod request;
 pub mod tls;
 
@@ -24,6 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+use self::patience::Patient;
 use crate::authentication::StaticTokens;
 use crate::server::ApiServer;
 
@@ -33,8 +37,13 @@ const CONNECTIONS_MAX: usize = 16 << 10;
 /// How long a TLS handshake may take.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long the head of a request may take: what keeps a slow sender from holding a connection for nothing.
+/// How long the head of a request may take: what keeps a slow sender from holding a connection for nothing. In HTTP/1 a
+/// connection without a request may last as long.
 const HEAD_DEADLINE: Duration = Duration::from_secs(32);
+
+/// The head of a request, in bytes; a longer one is 431. Tokens weigh a few thousand, and the query of an upload carries
+/// its arguments.
+const HEAD_BYTES_MAX: u32 = 64 << 10;
 
 /// HTTP/2 streams of a connection, as upstream's.
 const STREAMS_MAX: u32 = 250;
@@ -104,25 +113,23 @@ async fn connection(
     }
     let stream = match tokio::time::timeout(HANDSHAKE_DEADLINE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::debug!(%peer, %error, "TLS handshake failed"),
-        Err(_) => return tracing::debug!(%peer, "TLS handshake took too long"),
+        Ok(Err(error)) => {
+            server.metrics().count_failed_handshake();
+            return tracing::debug!(%peer, %error, "TLS handshake failed");
+        }
+        Err(_) => {
+            server.metrics().count_failed_handshake();
+            return tracing::debug!(%peer, "TLS handshake took too long");
+        }
     };
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let certificate: Option<Arc<Facts>> =
         certificate.and_then(|certificate| pki::read_certificate_der(certificate).ok()).map(Arc::new);
     let service = request::Service { server, entry, certificate };
     let service = hyper::service::service_fn(move |request| service.clone().answer(request));
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_DEADLINE);
-    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let builder = builder(is_http2);
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(Patient::new(stream)), service);
     tokio::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
@@ -135,3 +142,28 @@ async fn connection(
         tracing::debug!(%peer, %error, "a connection broke");
     }
 }
+
+/// What a connection is served by. TLS has settled which protocol it is, so that nothing has to be guessed from its
+/// first bytes.
+fn builder(is_http2: bool) -> Builder<TokioExecutor> {
+    let builder = Builder::new(TokioExecutor::new());
+    let mut builder = if is_http2 { builder.http2_only() } else { builder.http1_only() };
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        .max_buf_size(usize::try_from(HEAD_BYTES_MAX).unwrap_or(usize::MAX));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_DEADLINE);
+    builder
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use api::status::Status;
 use axum::body::Body;
 use base::clock::Instant;
 use base::pki::Facts;
-use futures::FutureExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
@@ -19,6 +19,7 @@ use tracing::Instrument as _;
 
 use super::Entry;
 use crate::authentication::{self, User};
+use crate::registry;
 use crate::respond::status;
 use crate::server::ApiServer;
 
@@ -67,6 +68,8 @@ impl Service {
                 request.extensions_mut().insert(user);
                 self.server.handle(request).await
             }
+            // Registry clients read another form, and log in when they are asked to.
+            Err(_) if registry::is_registry(request.uri().path()) => registry::unauthorized(),
             Err(refused) => status::response(&refused, request.headers()),
         }
     }
@@ -74,8 +77,10 @@ impl Service {
     fn user(&self, request: &Request<Incoming>) -> Result<User, Status> {
         authentication::authenticate(self.certificate.as_deref(), request.headers(), &self.entry.tokens, |id| {
             let secrets = Scheme::builtin().resource("", "v1", "secrets")?;
-            let name = format!("bootstrap-token-{id}");
-            self.server.objects().find(secrets, Some("kube-system"), &name).ok()?.to_value().ok()
+            authentication::TOKEN_PREFIXES.iter().find_map(|prefix| {
+                let name = format!("{prefix}{id}");
+                self.server.objects().find(secrets, Some("kube-system"), &name).ok()?.to_value().ok()
+            })
         })
     }
 }
@@ -91,7 +96,8 @@ fn stalling(body: Incoming) -> impl http_body::Body<Data = bytes::Bytes, Error =
             Err(elapsed) => Some((Err(axum::Error::new(elapsed)), None)),
         }
     });
-    http_body_util::StreamBody::new(frames)
+    // Who reads a body may ask once more after its end.
+    http_body_util::StreamBody::new(frames.fuse())
 }
 
 /// The client's id if it is a plain short word, else a new one.

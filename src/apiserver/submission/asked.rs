@@ -19,11 +19,15 @@ pub(super) struct Asked {
     pub is_dry_run: bool,
     pub arguments: Vec<String>,
     pub environment: Vec<(String, String)>,
+    /// Whether the program gets what an attached client sends, and whether that is a terminal.
+    pub stdin: bool,
+    pub tty: bool,
     pub field_manager: Option<String>,
 }
 
 impl Asked {
-    /// Reads `name`, `replace`, `dryRun`, `arg` and `env` (each any number of times) and `fieldManager`.
+    /// Reads `name`, `replace`, `dryRun`, `arg` and `env` (each any number of times), `stdin`, `tty` and
+    /// `fieldManager`.
     pub(super) fn parse(query: &Query) -> Result<Self, Status> {
         let name = query.find("name").map(str::to_owned);
         if let Some(name) = &name
@@ -46,6 +50,8 @@ impl Asked {
             is_dry_run: !dry_run.is_empty(),
             arguments,
             environment,
+            stdin: query.flag("stdin").unwrap_or(false),
+            tty: query.flag("tty").unwrap_or(false),
             field_manager: query.find("fieldManager").map(str::to_owned),
         })
     }
@@ -64,12 +70,14 @@ mod tests {
 
     #[test]
     fn the_query_is_read_in_order() {
-        let query = Query::parse("name=web&replace=true&arg=-c&arg=print(6*7)&env=A=1=2&env=B=&fieldManager=me");
+        let query =
+            Query::parse("name=web&replace=true&arg=-c&arg=print(6*7)&env=A=1=2&env=B=&stdin=true&fieldManager=me");
         let expected = Asked {
             name: Some("web".into()),
             replace: true,
             arguments: vec!["-c".into(), "print(6*7)".into()],
             environment: vec![("A".into(), "1=2".into()), ("B".into(), String::new())],
+            stdin: true,
             field_manager: Some("me".into()),
             ..Asked::default()
         };

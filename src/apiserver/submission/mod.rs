@@ -51,8 +51,9 @@ pub(crate) async fn serve(
     let (parts, body) = request.into_parts();
     let asked = Asked::parse(&Query::parse(parts.uri.query().unwrap_or_default()))?;
     let registry = server.registry().ok_or_else(|| Status::service_unavailable("there is no place for artifacts"))?;
-    let turn = registry.writes.try_acquire();
-    let _turn = turn.map_err(|_| Status::too_many_requests("too many uploads at this moment, please try again", 1))?;
+    let turn = registry.writes.take(&user.name, 1);
+    let _turn =
+        turn.ok_or_else(|| Status::too_many_requests("too many uploads at this moment, please try again", 1))?;
     let received = artifact::receive(&registry.content, body).await?;
     let api = Api::new(server, user, namespace, &asked, &parts.headers);
     let submission = Submission { server, user, registry, api, namespace, asked };
@@ -154,6 +155,8 @@ impl Submission<'_> {
             image: &image(self.namespace, name, received),
             arguments: &self.asked.arguments,
             environment: &self.asked.environment,
+            stdin: self.asked.stdin,
+            tty: self.asked.tty,
             role,
         })
     }

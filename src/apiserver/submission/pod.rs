@@ -24,6 +24,8 @@ pub(super) struct Facts<'a> {
     pub image: &'a str,
     pub arguments: &'a [String],
     pub environment: &'a [(String, String)],
+    pub stdin: bool,
+    pub tty: bool,
     pub role: Role,
 }
 
@@ -58,6 +60,9 @@ pub(super) fn pod(facts: &Facts<'_>) -> Value {
                 "args": facts.arguments,
                 "env": environment,
                 "ports": ports,
+                "stdin": facts.stdin,
+                "stdinOnce": facts.stdin,
+                "tty": facts.tty,
             }],
         },
     })
@@ -88,6 +93,8 @@ mod tests {
             image: "registry.minke.local/shop/cart@sha256:0",
             arguments: &["-v".to_owned()],
             environment: &[("A".to_owned(), "1".to_owned())],
+            stdin: true,
+            tty: false,
             role,
         })
     }
@@ -98,6 +105,10 @@ mod tests {
         assert_eq!(pod["spec"]["restartPolicy"], "Never");
         let container = &pod["spec"]["containers"][0];
         assert_eq!(container["ports"], json!([]));
+        assert_eq!(
+            (&container["stdin"], &container["stdinOnce"], &container["tty"]),
+            (&json!(true), &json!(true), &json!(false))
+        );
         assert_eq!((&container["args"], &container["env"]), (&json!(["-v"]), &json!([{"name": "A", "value": "1"}])));
     }
 

@@ -1,5 +1,7 @@
 //! The API as a client meets it: requests in, status and body out, over a real store in a temporary folder.
 
+pub(crate) mod door;
+mod keeping;
 mod listing;
 mod watching;
 mod writing;
@@ -25,14 +27,28 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start() -> Self {
-        Self::start_in(tempfile::tempdir().unwrap()).await
+        Self::with(|_| ()).await
     }
 
-    async fn start_in(folder: tempfile::TempDir) -> Self {
+    /// With other options than the usual.
+    pub(crate) async fn with(change: impl FnOnce(&mut Options)) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), change).await
+    }
+
+    async fn start_in(folder: tempfile::TempDir, change: impl FnOnce(&mut Options)) -> Self {
         let store = Store::open(store::Options::file(folder.path().join("store.redb"))).await.unwrap();
         let (trigger, shutdown) = shutdown::channel();
-        let server = ApiServer::start(store.clone(), Options::new("0.0.0"), shutdown).await.unwrap();
+        let mut options = Options::new("0.0.0");
+        change(&mut options);
+        let server = ApiServer::start(store.clone(), options, shutdown).await.unwrap();
         Self { server, store, folder, _trigger: trigger }
+    }
+
+    /// Over a copy of the store's file at `path`.
+    pub(crate) async fn restored(path: &std::path::Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(path, folder.path().join("store.redb")).unwrap();
+        Self::start_in(folder, |_| ()).await
     }
 
     /// Ends this one in peace and starts another over the same store.
@@ -41,7 +57,7 @@ impl Cluster {
         drop((server, _trigger));
         store.close().await.unwrap();
         drop(store);
-        Self::start_in(folder).await
+        Self::start_in(folder, |_| ()).await
     }
 
     /// Asks as an administrator, with a JSON body unless it is null.
@@ -49,7 +65,16 @@ impl Cluster {
         self.ask_as(User::master("admin"), method, path, "application/json", body).await
     }
 
-    async fn ask_as(&self, user: User, method: Method, path: &str, kind: &str, body: Value) -> (u16, Value) {
+    /// The body of what an administrator gets at `path`, as it comes.
+    pub(crate) async fn stream(&self, path: &str) -> Body {
+        let mut request = Request::get(path).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(User::master("admin"));
+        let response = self.server.handle(request).await;
+        assert_eq!(response.status().as_u16(), 200, "{path}");
+        response.into_body()
+    }
+
+    pub(crate) async fn ask_as(&self, user: User, method: Method, path: &str, kind: &str, body: Value) -> (u16, Value) {
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
         let mut request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, kind).body(body).unwrap();
         request.extensions_mut().insert(user);
@@ -64,7 +89,7 @@ impl Cluster {
     }
 
     /// Makes a config map in `default` that holds `v: VALUE`.
-    async fn config_map(&self, name: &str, value: &str) -> Value {
+    pub(crate) async fn config_map(&self, name: &str, value: &str) -> Value {
         let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": {"app": name}},
             "data": {"v": value}});
         let (code, made) = self.ask(Method::POST, MAPS, object).await;
@@ -74,7 +99,7 @@ impl Cluster {
 }
 
 /// The collection that most tests write to.
-const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+pub(crate) const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 fn message(answer: &Value) -> &str {
     answer["message"].as_str().unwrap_or_default()

@@ -10,23 +10,33 @@ use serde_json::Value;
 use super::{Call, decode};
 use crate::admission;
 use crate::conversion;
-use crate::options::WriteOptions;
+use crate::options::{Keep, WriteOptions};
 use crate::respond::Answer;
 
 /// How often another name is tried when a generated one is taken, as upstream.
 const NAME_TRIES_MAX: usize = 8;
+
+/// Kinds that nothing acts on in this version: group, plural, and what whoever creates one is told.
+const IDLE: [(&str, &str, &str); 2] = [
+    ("", "services", "the Service gets its addresses and ports, but this version carries no traffic to its pods yet"),
+    ("", "endpoints", "this version carries no traffic to Endpoints yet"),
+];
 
 /// Creates the object in the body.
 pub(crate) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
     let options = WriteOptions::read(&call.query, "CreateOptions")?;
     let object = decode::object(call, &decode::Expected::of(&call.resource), &body, options.field_validation)?;
     let value = create(call, object, &options).await?;
+    let idle =
+        IDLE.iter().filter(|(group, plural, _)| *group == call.resource.group && *plural == call.resource.plural);
+    idle.for_each(|(_, _, warning)| call.warn(*warning));
     Ok(Answer::Object { value, code: StatusCode::CREATED })
 }
 
 /// Creates a decoded object, generating its name if it asks for that.
 pub(crate) async fn create(call: &Call, mut object: Value, options: &WriteOptions) -> Result<Value, Status> {
     check_namespace(call, &mut object)?;
+    let says_version = meta::resource_version(&object).and_then(|version| version.parse::<u64>().ok()).unwrap_or(0) > 0;
     let resource = &call.resource;
     let is_generated = meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty();
     for attempt in 1.. {
@@ -37,6 +47,10 @@ pub(crate) async fn create(call: &Call, mut object: Value, options: &WriteOption
             meta::set_name(&mut object, &name);
         }
         prepare(call, &mut object, options)?;
+        if says_version && options.keep == Keep::Stored {
+            // Upstream's storage refuses it, so what is not stored is not refused, and the code is no better.
+            return Err(Status::internal_plain("resourceVersion should not be set on objects to be created"));
+        }
         let name = meta::name(&object).to_owned();
         let stored = conversion::to_storage(resource, object);
         let created = call.objects().create(resource, call.namespace(), &name, stored, options.keep).await;
@@ -73,8 +87,9 @@ fn check_namespace(call: &Call, object: &mut Value) -> Result<(), Status> {
     match wanted {
         Some(wanted) if said.is_empty() => meta::set_namespace(object, wanted),
         Some(wanted) if said == wanted => {}
-        None if said.is_empty() => {}
-        Some(_) | None => {
+        // What has no namespace loses what it says of one, as upstream.
+        None => meta::remove(object, "namespace"),
+        Some(_) => {
             let text = "the namespace of the provided object does not match the namespace sent on the request";
             return Err(Status::bad_request(text));
         }

@@ -41,9 +41,21 @@ pub(crate) fn object(
         BodyFormat::Yaml => decode::parse_yaml(body),
         BodyFormat::Protobuf => decode::parse_protobuf(Schemas::builtin(), expected.schema, body),
     };
-    let parsed = parsed.map_err(|error| unrecognized(&error, body, expected.kind))?;
+    let mut parsed = parsed.map_err(|error| unrecognized(&error, body, expected.kind))?;
     decode::check_kind(&parsed.value, expected.group, expected.version, expected.kind).map_err(Status::bad_request)?;
+    name_kind(&mut parsed.value, expected);
     typed(call, expected, parsed.value, parsed.duplicates, validation)
+}
+
+/// A body may leave out what the path says already.
+fn name_kind(object: &mut Value, expected: &Expected<'_>) {
+    let Some(fields) = object.as_object_mut() else { return };
+    let api_version = api::scheme::api_version(expected.group, expected.version);
+    for (field, value) in [("apiVersion", api_version.as_str()), ("kind", expected.kind)] {
+        if fields.get(field).and_then(Value::as_str).is_none_or(str::is_empty) {
+            fields.insert(field.to_owned(), value.into());
+        }
+    }
 }
 
 /// Brings a parsed object into canonical form; `duplicates` are what its text held twice.

@@ -102,6 +102,8 @@ fn decide(resource: &Resource, old: Value, options: &DeleteOptions, now: Timesta
             mark(&mut new, now, 0);
             if resource.plural == "namespaces" {
                 meta::set_at(&mut new, "/status/phase", "Terminating".into());
+                // A namespace ends when it is empty, so upstream gives it no grace, not even none.
+                meta::remove(&mut new, "deletionGracePeriodSeconds");
             }
             Change::Put(new)
         }

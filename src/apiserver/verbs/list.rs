@@ -4,11 +4,10 @@
 //! token names the revision and the key to go on from (upstream's form); the snapshot is pinned for as long as the
 //! token is good, since the watch window may forget that revision.
 
+use api::decode;
 use api::status::Status;
-use axum::body::Body;
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use http::Response;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, NO_PAD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use store::Revision;
 
@@ -16,11 +15,12 @@ use super::Call;
 use crate::cache::{Object, Snapshot};
 use crate::objects;
 use crate::options::{At, ListOptions};
-use crate::respond::{self, Answer, Page};
+use crate::respond::{Answer, Page};
 use crate::selection::Selection;
 
-/// A page's token, in upstream's form.
-#[derive(Debug, Deserialize, Serialize)]
+/// A page's token, in upstream's form; what it lacks is empty.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
 struct Token {
     /// The token's own version.
     v: String,
@@ -30,13 +30,19 @@ struct Token {
     start: String,
 }
 
+/// Reads as Go does: left-over bits of the last character are nobody's business.
+const LENIENT: GeneralPurpose = {
+    const CONFIG: GeneralPurposeConfig = NO_PAD.with_decode_allow_trailing_bits(true);
+    GeneralPurpose::new(&base64::alphabet::URL_SAFE, CONFIG)
+};
+
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 
 /// Lists a collection.
-pub(crate) async fn serve(call: &Call) -> Result<Response<Body>, Status> {
+pub(crate) async fn serve(call: &Call) -> Result<Answer, Status> {
     let options = ListOptions::read(&call.query, false)?;
     let page = page(call, &options).await?;
-    respond::answer(call, Answer::List(page))
+    Ok(Answer::List(page))
 }
 
 /// The objects of one page, in order of their keys.
@@ -104,7 +110,8 @@ async fn snapshot(call: &Call, options: &ListOptions, token: Option<&Token>) -> 
         }
         At::Exact(revision) => {
             caches.reached(revision).await.map_err(|error| objects::not_reached(&error))?;
-            cache.snapshot_at(revision).map_err(|error| Status::expired(error.to_string()))
+            let snapshot = cache.snapshot_at(revision);
+            snapshot.map_err(|_| Status::expired("The resourceVersion for the provided list is too old."))
         }
     }
 }
@@ -118,10 +125,9 @@ impl Token {
         let bad = |reason: String| {
             Status::bad_request(format!("invalid continue token: continue key is not valid: {reason}"))
         };
-        let trimmed = text.trim_end_matches('=');
-        let bytes = URL_SAFE_NO_PAD.decode(trimmed).or_else(|_| STANDARD_NO_PAD.decode(trimmed));
-        let bytes = bytes.map_err(|error| bad(error.to_string()))?;
-        let token: Self = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
+        let bytes = LENIENT.decode(text.trim_end_matches('=')).map_err(|error| bad(error.to_string()))?;
+        let parsed = decode::parse_json(&bytes).map_err(|error| bad(error.to_string()))?;
+        let token: Self = serde_json::from_value(parsed.value).map_err(|error| bad(error.to_string()))?;
         if token.v != TOKEN_VERSION {
             return Err(bad(format!("server does not recognize this encoded version {:?}", token.v)));
         }

@@ -4,6 +4,8 @@
 //! answers with an [`Answer`] or a [`Status`]; [`crate::respond`] turns both into bytes. No verb knows a kind: what
 //! differs between kinds is in the row's strategy, and what differs for a subresource in [`subresources`].
 
+pub(crate) mod backup;
+pub(crate) mod body;
 pub(crate) mod create;
 pub(crate) mod decode;
 pub(crate) mod delete;
@@ -23,7 +25,6 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use crate::authentication::User;
 use crate::negotiate::{self, Accepted};
@@ -32,9 +33,11 @@ use crate::options::Query;
 use crate::request_info::{ResourceRequest, Verb};
 use crate::respond::{self, Answer};
 use crate::server::ApiServer;
+use crate::services::Reservation;
+use crate::shares::Share;
 
 /// The group of what Kubernetes has no word for: uploads, and nodes' tunnels.
-const RUN_GROUP: &str = "run.minke.dev";
+pub(crate) const RUN_GROUP: &str = "run.minke.dev";
 
 /// The largest body of a write, as upstream's: 3 MiB.
 pub(crate) const BODY_BYTES_MAX: usize = 3 << 20;
@@ -50,6 +53,10 @@ pub(crate) struct Call {
     pub parts: Parts,
     /// Texts for `Warning:` headers, in order.
     warnings: Mutex<Vec<String>>,
+    /// What the body takes of the room for bodies.
+    shares: Mutex<Vec<Share>>,
+    /// Addresses and ports that were chosen for a Service.
+    reservations: Mutex<Vec<Reservation>>,
 }
 
 impl Call {
@@ -68,6 +75,18 @@ impl Call {
 
     pub(crate) fn objects(&self) -> &Objects {
         self.server.objects()
+    }
+
+    /// Reads the request's body, which takes its part of the room for bodies until the call ends.
+    pub(crate) async fn read(&self, body: Body) -> Result<Bytes, Status> {
+        let (content, share) = body::read(self.server.bodies(), &self.user.name, body).await?;
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner).extend(share);
+        Ok(content)
+    }
+
+    /// Keeps what was chosen for a Service until the call ends.
+    pub(crate) fn keep(&self, reservation: Reservation) {
+        self.reservations.lock().unwrap_or_else(PoisonError::into_inner).push(reservation);
     }
 
     /// Adds a `Warning:` header to the answer.
@@ -106,10 +125,29 @@ pub(crate) async fn serve(
     if is_misplaced || !request.rest.is_empty() {
         return Err(Status::no_such_resource());
     }
+    if resource.scope == Scope::Namespaced && request.namespace.is_none() {
+        // Across all namespaces objects are looked at, and nothing else.
+        match (request.name.is_some(), request.verb) {
+            (true, _) => return Err(Status::no_such_resource()),
+            (false, Verb::List | Verb::Watch) => {}
+            (false, _) => return Err(Status::method_not_supported()),
+        }
+    }
     let pretty = query.flag("pretty").unwrap_or(false);
     let accepted = negotiate::accepted(&parts.headers, pretty);
     let accepted = accepted.map_err(|_| Status::not_acceptable(negotiate::AVAILABLE))?;
-    let call = Call { server, user, resource, request, query, accepted, parts, warnings: Mutex::default() };
+    let call = Call {
+        server,
+        user,
+        resource,
+        request,
+        query,
+        accepted,
+        parts,
+        warnings: Mutex::default(),
+        shares: Mutex::default(),
+        reservations: Mutex::default(),
+    };
 
     if call.request.subresource.is_some() {
         return subresources::serve(call, body).await;
@@ -117,26 +155,26 @@ pub(crate) async fn serve(
     if !call.resource.verbs.iter().any(|verb| verb.as_str() == call.request.verb.as_str()) {
         return Err(Status::method_not_supported());
     }
-    let answer = match (call.request.verb, call.request.name.is_some()) {
-        (Verb::Get, _) => get::serve(&call).await?,
-        (Verb::List, _) => return list::serve(&call).await,
-        (Verb::Watch, _) => return watch::serve(call),
-        (Verb::Create, false) => create::serve(&call, read_body(body).await?).await?,
-        (Verb::Update, true) => update::serve(&call, read_body(body).await?).await?,
-        (Verb::Patch, true) => patch::serve(&call, read_body(body).await?).await?,
-        (Verb::Delete, _) => delete::serve(&call, read_body(body).await?).await?,
-        (Verb::DeleteCollection, _) => delete::serve_collection(&call, read_body(body).await?).await?,
-        (Verb::Create, true) | (Verb::Update | Verb::Patch, false) => return Err(Status::method_not_supported()),
-    };
-    respond::answer(&call, answer)
+    if call.request.verb == Verb::Watch {
+        return watch::serve(call);
+    }
+    let answered = dispatch(&call, body).await;
+    answered.and_then(|answer| respond::answer(&call, answer)).or_else(|status| Ok(respond::refusal(&call, &status)))
 }
 
-/// Reads a whole body within [`BODY_BYTES_MAX`].
-pub(crate) async fn read_body(body: Body) -> Result<Bytes, Status> {
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Status::request_entity_too_large(BODY_BYTES_MAX)),
-        Err(error) => Err(Status::bad_request(format!("the body could not be read: {error}"))),
+/// What the verb makes of the request.
+async fn dispatch(call: &Call, body: Body) -> Result<Answer, Status> {
+    match (call.request.verb, call.request.name.is_some()) {
+        (Verb::Get, _) => get::serve(call).await,
+        (Verb::List, _) => list::serve(call).await,
+        (Verb::Create, false) => create::serve(call, call.read(body).await?).await,
+        (Verb::Update, true) => update::serve(call, call.read(body).await?).await,
+        (Verb::Patch, true) => patch::serve(call, call.read(body).await?).await,
+        (Verb::Delete, _) => delete::serve(call, call.read(body).await?).await,
+        (Verb::DeleteCollection, _) => delete::serve_collection(call, call.read(body).await?).await,
+        (Verb::Create, true) | (Verb::Update | Verb::Patch, false) | (Verb::Watch, _) => {
+            Err(Status::method_not_supported())
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! PUT of an object: the whole of it is replaced, if it is still the one that the client read.
 
 use api::meta;
-use api::scheme::Resource;
+use api::scheme::{Resource, Scope};
 use api::status::Status;
 use base::clock;
 use bytes::Bytes;
@@ -72,7 +72,7 @@ pub(crate) fn transition(call: &Call, part: Part, old: Value, mut new: Value) ->
         }
         Part::Finalizers => {
             new = conversion::with_finalizers_of(&new, &old);
-            |_: &Value, _: &Value| Vec::new()
+            validation::small::namespace_finalize
         }
     };
     admission::admit_update(call, part, &mut new, &old)?;
@@ -106,7 +106,10 @@ pub(crate) fn check_identity(call: &Call, new: &mut Value) -> Result<(), Status>
         let text = format!("the name of the object ({said}) does not match the name on the URL ({name})");
         return Err(Status::bad_request(text));
     }
-    if let Some(wanted) = call.namespace() {
+    if call.resource.scope == Scope::Cluster {
+        // What has no namespace loses what it says of one, as upstream.
+        meta::remove(new, "namespace");
+    } else if let Some(wanted) = call.namespace() {
         match meta::namespace(new).filter(|said| !said.is_empty()) {
             None => meta::set_namespace(new, wanted),
             Some(said) if said == wanted => {}
@@ -135,7 +138,7 @@ pub(crate) fn check_version(call: &Call, current: &Object, old: &Value, new: &Va
     }
     match meta::resource_version(new).unwrap_or_default() {
         "" | "0" if !resource.strategy.allows_unconditional_update => {
-            let errors = vec![api::validation::field::Error::invalid(
+            let errors = vec![validation::field::Error::invalid(
                 "metadata.resourceVersion",
                 0,
                 "must be specified for an update",
@@ -144,6 +147,10 @@ pub(crate) fn check_version(call: &Call, current: &Object, old: &Value, new: &Va
         }
         "" | "0" => Ok(()),
         version if version == current.revision.0.to_string() => Ok(()),
+        version if version.parse::<u64>().is_err() => {
+            let quoted = Value::from(version);
+            Err(Status::internal_plain(format!("strconv.ParseUint: parsing {quoted}: invalid syntax")))
+        }
         _ => Err(Status::modified(&resource.group, &resource.plural, current.name())),
     }
 }

@@ -9,7 +9,7 @@ use axum::body::Body;
 use http::Response;
 
 use super::update::{self, Part};
-use super::{Call, decode, get, patch, read_body};
+use super::{Call, decode, get, patch};
 use crate::options::WriteOptions;
 use crate::request_info::Verb;
 use crate::{nodes, respond};
@@ -26,11 +26,11 @@ pub(crate) async fn serve(call: Call, body: Body) -> Result<Response<Body>, Stat
     let answer = match (wanted.as_str(), call.request.verb) {
         ("log", Verb::Get) => return nodes::log(&call).await,
         ("attach", _) => return nodes::attach(call, body).await,
-        ("binding", Verb::Create) => binding::serve(&call, read_body(body).await?).await?,
-        ("eviction", Verb::Create) => eviction::serve(&call, read_body(body).await?).await?,
+        ("binding", Verb::Create) => binding::serve(&call, call.read(body).await?).await?,
+        ("eviction", Verb::Create) => eviction::serve(&call, call.read(body).await?).await?,
         (_, Verb::Get) => get::serve(&call).await?,
         ("status" | "approval", Verb::Update) => replace(&call, body, Part::Status).await?,
-        ("status" | "approval", Verb::Patch) => patch::serve_part(&call, read_body(body).await?, Part::Status).await?,
+        ("status" | "approval", Verb::Patch) => patch::serve_part(&call, call.read(body).await?, Part::Status).await?,
         ("finalize", Verb::Update) => replace(&call, body, Part::Finalizers).await?,
         _ => return Err(Status::method_not_supported()),
     };
@@ -39,7 +39,7 @@ pub(crate) async fn serve(call: Call, body: Body) -> Result<Response<Body>, Stat
 
 async fn replace(call: &Call, body: Body, part: Part) -> Result<respond::Answer, Status> {
     let options = WriteOptions::read(&call.query, "UpdateOptions")?;
-    let body = read_body(body).await?;
+    let body = call.read(body).await?;
     let mut new = decode::object(call, &decode::Expected::of(&call.resource), &body, options.field_validation)?;
     update::check_identity(call, &mut new)?;
     Ok(super::object(update::replace(call, &new, part, &options).await?))
