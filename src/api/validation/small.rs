@@ -21,11 +21,21 @@ pub const SYSTEM_PRIORITY_CLASSES: [(&str, i64); 2] =
 /// Finalizers that need no domain.
 const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDeletion"];
 
-/// What is wrong with a Namespace.
+/// What is wrong with a Namespace. As upstream, the path of an error does not say which finalizer.
 pub fn namespace(object: &Value) -> ErrorList {
+    finalizers(object, |path, _| path.clone())
+}
+
+/// What is wrong with a Namespace's new `spec.finalizers`.
+pub fn namespace_finalize(new: &Value, _old: &Value) -> ErrorList {
+    finalizers(new, Path::index)
+}
+
+fn finalizers(namespace: &Value, place: fn(&Path, usize) -> Path) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec").child("finalizers");
-    for finalizer in texts(part(object, "spec"), "finalizers") {
+    for (index, finalizer) in texts(part(namespace, "spec"), "finalizers").enumerate() {
+        let path = place(&path, index);
         qualified_name(&mut errors, &path, finalizer);
         if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
             let detail = "name is neither a standard finalizer name nor is it fully qualified";
@@ -154,6 +164,13 @@ mod tests {
         check(
             &namespace_status(&json!({"status": {"phase": "Terminating"}}), &Value::Null),
             &["status.Phase: Invalid value: \"Terminating\": may only be 'Active' if `deletionTimestamp` is empty"],
+        );
+        check(&namespace_finalize(&json!({"spec": {"finalizers": ["kubernetes", "x.example/y"]}}), &Value::Null), &[]);
+        check(
+            &namespace_finalize(&json!({"spec": {"finalizers": ["kubernetes", "x"]}}), &Value::Null),
+            &[
+                "spec.finalizers[1]: Invalid value: \"x\": name is neither a standard finalizer name nor is it fully qualified",
+            ],
         );
         check(
             &namespace(&json!({"spec": {"finalizers": ["kubernetes", "x"]}})),

@@ -72,7 +72,7 @@ pub(crate) fn transition(call: &Call, part: Part, old: Value, mut new: Value) ->
         }
         Part::Finalizers => {
             new = conversion::with_finalizers_of(&new, &old);
-            validation::small::namespace_finalize
+            api::validation::small::namespace_finalize
         }
     };
     admission::admit_update(call, part, &mut new, &old)?;
@@ -138,7 +138,7 @@ pub(crate) fn check_version(call: &Call, current: &Object, old: &Value, new: &Va
     }
     match meta::resource_version(new).unwrap_or_default() {
         "" | "0" if !resource.strategy.allows_unconditional_update => {
-            let errors = vec![validation::field::Error::invalid(
+            let errors = vec![api::validation::field::Error::invalid(
                 "metadata.resourceVersion",
                 0,
                 "must be specified for an update",
