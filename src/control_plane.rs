@@ -10,9 +10,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use apiserver::authentication::User;
 use apiserver::bootstrap::{self, Keys};
+use apiserver::serve::renewal::Renewal;
 use apiserver::serve::{self, Entry, tls};
 use apiserver::{ApiServer, TolerationSeconds, services};
-use base::pki::{Authority, Identity};
+use base::pki::Authority;
 use base::shutdown::{self, Trigger};
 use base::task::{self, Task};
 use client::Informers;
@@ -72,14 +73,18 @@ impl ControlPlane {
         .await?;
 
         let (end_of_serving, shutdown) = shutdown::channel();
-        let server = ApiServer::start(store.clone(), server_options(options)?, shutdown.clone()).await?;
-        server.keep_artifacts_in(content.clone());
-        let entry = Entry {
-            tls: tls::config(tls::Serving::new(&with_authority(serving, &authority))?, authority.certificate_pem())?,
-            tokens: Default::default(),
+        let server_options = apiserver::Options {
+            advertised: (!address.ip().is_unspecified()).then_some(address),
+            backup_folder: Some(folder.to_owned()),
+            ..server_options(options)?
         };
+        let server = ApiServer::start(store.clone(), server_options, shutdown.clone()).await?;
+        server.keep_artifacts_in(content.clone());
+        let (shown, renewal) = Renewal::begin(&serving, folder.join("pki"), Arc::clone(&authority), names.clone())?;
+        let entry = Entry { tls: tls::config(shown, authority.certificate_pem())?, tokens: Default::default() };
         let serving = vec![
             task::spawn("api server", serve::run(server.clone(), listener, entry, shutdown.clone())),
+            task::spawn("serving certificate", renewal.run(shutdown.clone())),
             task::spawn("artifacts", content.clone().run(shutdown)),
         ];
 
@@ -174,7 +179,8 @@ fn server_options(options: &Options) -> Result<apiserver::Options> {
         not_ready: options.default_not_ready_toleration_seconds,
         unreachable: options.default_unreachable_toleration_seconds,
     };
-    Ok(apiserver::Options { services, toleration_seconds, ..apiserver::Options::new(VERSION) })
+    let event_ttl = options.event_ttl;
+    Ok(apiserver::Options { services, toleration_seconds, event_ttl, ..apiserver::Options::new(VERSION) })
 }
 
 /// Every name under which the server is reached.
@@ -197,13 +203,6 @@ fn names(address: SocketAddr, options: &Options) -> Vec<String> {
     names.sort();
     names.dedup();
     names
-}
-
-/// The serving certificate followed by the authority's: a node that joins knows the cluster by its authority's hash, and
-/// has to see what it is the hash of.
-fn with_authority(serving: Identity, authority: &Authority) -> Identity {
-    let certificate_pem = format!("{}{}", serving.certificate_pem, authority.certificate_pem());
-    Identity { certificate_pem, ..serving }
 }
 
 /// How clients on this machine reach a listener.

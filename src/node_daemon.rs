@@ -81,8 +81,7 @@ pub(crate) async fn prepare(
         built_in: Some(BuiltIn { url: url.clone(), tls: Arc::clone(&tls), bearer: None }),
         ..distribution::Options::default()
     };
-    let puller =
-        if owns_content { Puller::new(content, registries) } else { Puller::in_registry(content, registries) };
+    let puller = if owns_content { Puller::new(content, registries) } else { Puller::in_registry(content, registries) };
     let dialler = client::connect::with_tls(&url, tls)?;
     let (port, tls) = port.unzip();
     let pods = Range::new(FIRST_PODS.0.into(), FIRST_PODS.1)?;

@@ -6,9 +6,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use http::Request;
-use http_body_util::BodyExt as _;
-use kube::client::Body;
 
 use crate::connect::{self, connect};
 use crate::terminal::Terminal;
@@ -41,20 +38,19 @@ pub async fn run(options: Options, home: Option<PathBuf>, terminal: &mut Termina
     if path.exists() && !options.force {
         bail!("{} is there already: choose another file, or replace it with --force", at());
     }
-    let answer = connection.client.send(Request::get(PATH).body(Body::empty())?).await;
-    let answer = answer.map_err(|error| connection.explain(error))?;
+    let request = connection.http()?.get(format!("{}{PATH}", connection.url()));
+    let answer = connection.authorized(request).send().await;
+    let mut answer = answer.map_err(|error| connection.unreachable(error.into()))?;
     let status = answer.status();
-    let mut body = answer.into_body();
     if !status.is_success() {
-        let answer: serde_json::Value = serde_json::from_slice(&body.collect().await?.to_bytes()).unwrap_or_default();
+        let answer: serde_json::Value = answer.json().await.unwrap_or_default();
         bail!("{}", answer.get("message").and_then(serde_json::Value::as_str).unwrap_or(status.as_str()));
     }
     let folder = path.parent().with_context(at)?;
     let mut file = tempfile::NamedTempFile::new_in(folder).with_context(at)?;
     let spinner = terminal.spinner("copying the store");
     let mut bytes = 0;
-    while let Some(frame) = body.frame().await {
-        let Ok(chunk) = frame.context("the backup broke off")?.into_data() else { continue };
+    while let Some(chunk) = answer.chunk().await.context("the backup broke off")? {
         bytes += chunk.len();
         file.write_all(&chunk).with_context(at)?;
     }

@@ -15,6 +15,7 @@ use secrecy::ExposeSecret as _;
 
 /// Which server, and where in it.
 #[derive(Args, Clone, Debug, Default)]
+#[group(id = "server")]
 pub struct Options {
     /// The file that says where the cluster is and who you are there.
     #[arg(long, value_name = "FILE", global = true)]
