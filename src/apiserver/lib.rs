@@ -4,9 +4,11 @@
 //! rebuilt from it. It is the only one that touches the store.
 //!
 //! Reading order, along a request's way: [`serve`] (connections), [`authentication`], [`request_info`],
-//! [`server`] (the one way in), [`authorization`], `verbs` (what happens to objects), `admission`, `objects` (changes
-//! without loss), `cache` (every object in memory, watches), `respond` (bytes). Beside it: `paths` (discovery,
-//! OpenAPI, health), `nodes` (what a pod's node answers), [`bootstrap`] (keys and certificates at first start).
+//! [`server`] (the one way in), [`authorization`], `limits` (what one caller may take), `verbs` (what happens to
+//! objects), `admission`, `objects` (changes without loss), `cache` (every object in memory, watches), `respond` (bytes).
+//! Beside it: `paths` (discovery, OpenAPI, health), `registry` and `submission` (artifacts, and pods made of them),
+//! `nodes` (what a pod's node answers), `event_ttl` and `own_service` (what the server keeps by itself), [`bootstrap`]
+//! (keys and certificates at first start).
 
 mod admission;
 mod cache;

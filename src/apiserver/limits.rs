@@ -68,3 +68,29 @@ fn lasts(request: &ResourceRequest) -> bool {
         || request.group == RUN_GROUP
         || request.subresource.as_deref().is_some_and(|subresource| LASTING.contains(&subresource))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+
+    #[test]
+    fn requests_that_last_take_no_turn() {
+        let check = |method: Method, target: &str, expected: (usize, usize)| {
+            let limits = Limits::default();
+            let (path, query) = target.split_once('?').unwrap_or((target, ""));
+            let turn = limits.turn(&User::anonymous(), &RequestInfo::parse(&method, path, query));
+            assert_eq!((limits.reads.taken(), limits.writes.taken()), expected, "{method} {target}");
+            drop(turn);
+            assert_eq!((limits.reads.taken(), limits.writes.taken()), (0, 0));
+        };
+        check(Method::GET, "/healthz", (1, 0));
+        check(Method::GET, "/api/v1/pods", (1, 0));
+        check(Method::GET, "/api/v1/pods?watch=1", (0, 0));
+        check(Method::GET, "/api/v1/namespaces/n/pods/p/log", (0, 0));
+        check(Method::POST, "/api/v1/namespaces/n/pods", (0, 1));
+        check(Method::PATCH, "/api/v1/namespaces/n/pods/p/status", (0, 1));
+        check(Method::POST, "/apis/run.minke.dev/v1/namespaces/n/run", (0, 0));
+    }
+}

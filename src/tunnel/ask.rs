@@ -1,5 +1,8 @@
 //! The end that was dialled, and asks.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base::task::{self, Task};
@@ -9,9 +12,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{CONNECTION_WINDOW_BYTES, PING_DEADLINE, PING_INTERVAL, STREAM_WINDOW_BYTES, STREAMS_MAX};
 
@@ -20,6 +22,34 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A request's body.
 pub type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// What the peer answers with. It takes one of the tunnel's streams for as long as it is held; who upgrades the stream
+/// holds it until the upgraded stream has ended.
+#[derive(Debug)]
+pub struct Answer {
+    content: Incoming,
+    _stream: OwnedSemaphorePermit,
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, hyper::Error>>> {
+        Pin::new(&mut self.content).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.content.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.content.size_hint()
+    }
+}
 
 /// The way to the peer; cheap to clone. The connection ends when the last clone is gone.
 #[derive(Clone, Debug)]
@@ -73,15 +103,17 @@ impl Tunnel {
     /// Asks the peer. Only the path of the request's URI counts.
     ///
     /// # Errors
-    /// When the tunnel is closed or full, or the answer does not begin within 30 seconds.
-    pub async fn request(&self, request: Request<Body>) -> Result<Response<Incoming>, Error> {
-        let _stream = self.streams.try_acquire().map_err(|_| Error::Busy)?;
+    /// When the tunnel is closed, or has as many requests and answers under way as it takes, or the answer does not begin
+    /// within 30 seconds.
+    pub async fn request(&self, request: Request<Body>) -> Result<Response<Answer>, Error> {
+        let stream = Arc::clone(&self.streams).try_acquire_owned().map_err(|_| Error::Busy)?;
         let mut sender = self.sender.clone();
         let answer = async {
             sender.ready().await.map_err(Error::Closed)?;
             sender.send_request(request).await.map_err(Error::Closed)
         };
-        tokio::time::timeout(HEAD_DEADLINE, answer).await.map_err(|_| Error::Deadline)?
+        let answer = tokio::time::timeout(HEAD_DEADLINE, answer).await.map_err(|_| Error::Deadline)??;
+        Ok(answer.map(|content| Answer { content, _stream: stream }))
     }
 
     /// Whether the connection is gone.
@@ -138,6 +170,24 @@ mod tests {
         assert_eq!(ask(&tunnel, "/logs").await, "/logs hello");
         let (a, b) = tokio::join!(ask(&tunnel, "/a"), ask(&tunnel, "/b"));
         assert_eq!((a.as_str(), b.as_str()), ("/a hello", "/b hello"));
+    }
+
+    #[tokio::test]
+    async fn an_answer_takes_a_stream_until_it_is_dropped() {
+        let (node, server) = tokio::io::duplex(64 << 10);
+        let _peer = peer(node);
+        let tunnel = Tunnel::begin(server).await.unwrap();
+        let begun = async || {
+            let request = Request::post("http://node/").body(body("")).unwrap();
+            tunnel.request(request).await
+        };
+        let mut answers = Vec::new();
+        for _ in 0..STREAMS_MAX {
+            answers.push(begun().await.unwrap());
+        }
+        assert!(matches!(begun().await, Err(Error::Busy)));
+        answers.pop();
+        assert!(begun().await.is_ok());
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ mod serve;
 
 use std::time::Duration;
 
-pub use ask::{Body, Error, Tunnel};
+pub use ask::{Answer, Body, Error, Tunnel};
 pub use serve::serve;
 
 /// What a connection upgrades to, in the `Upgrade` header of both ends.

@@ -42,14 +42,15 @@ pub(crate) async fn attach(mut call: Call, _body: Body) -> Result<Response<Body>
         .extension(Protocol::from_static("websocket"))
         .body(Empty::new().map_err(|never| match never {}).boxed_unsync());
     let request = request.map_err(|error| Status::bad_request(error.to_string()))?;
-    let answer = target.tunnel.request(request).await.map_err(|error| target.unreachable(&error))?;
+    let mut answer = target.tunnel.request(request).await.map_err(|error| target.unreachable(&error))?;
     if !answer.status().is_success() {
         return Err(Status::internal(format!("node \"{}\" refused the terminal: {}", target.node, answer.status())));
     }
 
     task::spawn("attach", async move {
         let joined = async {
-            let mut node = TokioIo::new(hyper::upgrade::on(answer).await?);
+            // The answer is held to the end: it is the terminal's place among the tunnel's streams.
+            let mut node = TokioIo::new(hyper::upgrade::on(&mut answer).await?);
             let mut client = TokioIo::new(client.await?);
             tokio::io::copy_bidirectional(&mut client, &mut node).await?;
             Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())

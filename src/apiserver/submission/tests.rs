@@ -142,6 +142,31 @@ async fn what_cannot_be_run_is_refused_and_leaves_nothing() {
     fixture.refuses("", "#!/bin/sh", 400, "a script").await;
     fixture.refuses("", "(module", 400, "not WebAssembly").await;
     fixture.refuses("", "(module)", 400, "a library module cannot be run").await;
+    let whole = images::inspect::text::to_binary(COMMAND.as_bytes()).unwrap();
+    fixture.refuses("", whole[..whole.len() - 3].to_vec(), 400, "cut off").await;
+    fixture.refuses("", &b"\x7fELF\x02\x01\x01\xc8\0\0\0\0\0\0\0\0"[..], 400, ".cwasm").await;
     fixture.refuses("", vec![0x7f; 2 << 20], 413, "more than 1048576 bytes").await;
     fixture.refuses("name=No", COMMAND, 400, "is no name").await;
+}
+
+#[tokio::test]
+async fn who_lacks_a_right_on_one_of_the_objects_leaves_nothing() {
+    let fixture = Fixture::new().await;
+    let stranger = User::authenticated("stranger", Vec::new());
+    let request = Request::post(format!("{RUN}?name=hello")).body(COMMAND.into()).unwrap();
+    let refused = serve(&fixture.cluster.server, &stranger, "default", request).await.unwrap_err();
+    assert_eq!(refused.code, 403);
+    assert!(refused.message.contains("cannot create resource \"artifacts\""), "{}", refused.message);
+    assert_eq!((fixture.content.repositories(), fixture.content.metrics().blobs), (Vec::new(), 0));
+}
+
+#[tokio::test]
+async fn the_caller_is_the_field_manager_and_a_namespace_must_be_there() {
+    let fixture = Fixture::new().await;
+    let answer = fixture.run(&format!("fieldManager={}", "x".repeat(200)), COMMAND).await;
+    assert_eq!(answer.status, 422, "{}", answer.body);
+    let request = Request::post("/apis/run.minke.dev/v1/namespaces/nowhere/run").body(COMMAND.into()).unwrap();
+    let answer = serve(&fixture.cluster.server, &User::master("admin"), "nowhere", request).await.unwrap();
+    assert_eq!(answer.status(), 404);
+    assert_eq!(fixture.content.repositories(), []);
 }

@@ -2,15 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use base::pki::Authority;
+use base::pki::{Authority, Subject, Usage};
 use base::task::{self, Task};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::client::WantsClientCert;
 use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -59,19 +61,30 @@ impl Door {
         Self { cluster, address, authority, renewal, _serving: serving, _trigger: trigger }
     }
 
-    /// A TLS connection that speaks `protocol`.
+    /// A TLS connection of nobody that speaks `protocol`.
     pub(crate) async fn connect(&self, protocol: &str) -> TlsStream<TcpStream> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.authority.certificate_pem().as_bytes()).unwrap()).unwrap();
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let mut config = self.trusting().with_no_client_auth();
         config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         let stream = TcpStream::connect(self.address).await.unwrap();
         let name = ServerName::IpAddress(self.address.ip().into());
         TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+    }
+
+    /// How `name` of `group` connects, with a certificate.
+    pub(crate) fn client_config(&self, name: &str, group: &str) -> ClientConfig {
+        let (common_name, organization) = (name.to_owned(), Some(group.to_owned()));
+        let subject = Subject { common_name, organization, names: Vec::new(), usage: Usage::Client };
+        let identity = self.authority.issue(&subject, Duration::from_secs(3600)).unwrap();
+        let certificate = CertificateDer::from_pem_slice(identity.certificate_pem.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).unwrap();
+        self.trusting().with_client_auth_cert(vec![certificate], key).unwrap()
+    }
+
+    fn trusting(&self) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.authority.certificate_pem().as_bytes()).unwrap()).unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        builder.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots)
     }
 
     /// An HTTP/2 connection with room for many stalled streams.

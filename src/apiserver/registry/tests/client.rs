@@ -1,12 +1,18 @@
 //! The registry as programs by others meet it: a client library that oras-like tools and wkg are built on, over TLS.
 
+use std::sync::Arc;
+
 use futures::StreamExt as _;
 use images::content::Options;
+use images::credentials::Keyring;
+use images::distribution::{self, BuiltIn};
 use images::manifest::media;
+use images::pull::Puller;
 use oci_client::client::BlobResponse;
 use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol, Config, ImageLayer};
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
+use serde_json::json;
 
 use crate::tests::Cluster;
 use crate::tests::door::{Door, TOKEN};
@@ -77,5 +83,35 @@ async fn a_client_without_the_right_token_is_refused() {
     let (client, image) = (client(&door, false), image(&door, "default/app:v1"));
     for auth in [RegistryAuth::Anonymous, RegistryAuth::Basic("anybody".to_owned(), "wrong".to_owned())] {
         assert!(client.pull(&image, &auth, vec!["application/wasm"]).await.is_err(), "{auth:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_elsewhere_pulls_what_its_pods_name_and_nothing_else() {
+    let door = door().await;
+    let admin = client(&door, true);
+    for name in ["default/app:v1", "default/secret:v1"] {
+        push(&admin, &image(&door, name), b"\0asm\x01\0\0\0".to_vec()).await;
+    }
+    let ask = async |path: &str, body| door.cluster.ask(http::Method::POST, path, body).await;
+    ask("/api/v1/namespaces/default/serviceaccounts", json!({"metadata": {"name": "default"}})).await;
+    let container = json!({"name": "c", "image": "registry.minke.local/default/app:v1"});
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"nodeName": "a", "containers": [container]}});
+    let (code, made) = ask("/api/v1/namespaces/default/pods", pod).await;
+    assert_eq!(code, 201, "{made}");
+
+    let pull = async |node: &str, name: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let store = images::ContentStore::open(Options::at(folder.path().to_owned())).await.unwrap();
+        let tls = Arc::new(door.client_config(&format!("system:node:{node}"), "system:nodes"));
+        let built_in = BuiltIn { url: format!("https://{}", door.address), tls, bearer: None };
+        let puller = Puller::new(store, distribution::Options { built_in: Some(built_in), ..Default::default() });
+        let image = images::Reference::parse(&format!("registry.minke.local/{name}")).unwrap();
+        puller.pull(&image, &Keyring::empty(), &|_| ()).await.map(|artifact| artifact.size_bytes)
+    };
+    assert_eq!(pull("a", "default/app:v1").await.unwrap(), 8);
+    for (node, name) in [("a", "default/secret:v1"), ("b", "default/app:v1")] {
+        let denied = pull(node, name).await.unwrap_err().to_string();
+        assert!(denied.contains("denies access"), "{node} {name}: {denied}");
     }
 }
