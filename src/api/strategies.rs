@@ -2,6 +2,7 @@
 
 mod fields;
 mod prepare;
+mod service_type;
 
 use crate::defaults;
 use crate::names::NameRule;
@@ -170,7 +171,7 @@ pub fn service() -> Strategy {
         allows_create_on_update: true,
         defaults: defaults::service::service,
         prepare_create: prepare::new_service,
-        prepare_update: prepare::keep_status,
+        prepare_update: service_type::prepare_update,
         prepare_status: prepare::keep_all_but_status,
         columns: service::COLUMNS,
         cells: service::cells,

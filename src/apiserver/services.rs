@@ -3,6 +3,8 @@
 //! What is in use is read from the watch cache of Services at each write, so nothing has to be kept in step; what a
 //! write has chosen is reserved until it has ended, so that two writes never choose the same before either is stored.
 
+mod ports;
+
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -129,7 +131,10 @@ fn allocate(
     }
     allocate_address(ranges, new, old, in_use, random)?;
     if kind == "NodePort" || kind == "LoadBalancer" && wants_node_ports(new) {
-        allocate_ports(ranges, new, old, in_use, random)?;
+        ports::allocate(ranges, new, old, in_use, random)?;
+    }
+    if api::services::needs_health_check(new) {
+        ports::allocate_health_check(ranges, new, old, in_use, random)?;
     }
     Ok(())
 }
@@ -225,54 +230,6 @@ fn is_within(ranges: &Ranges, address: IpAddr) -> bool {
     let (network, prefix) = ranges.cluster_ips;
     let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
     matches!(address, IpAddr::V4(address) if u32::from(address) & mask == u32::from(network) & mask)
-}
-
-fn allocate_ports(
-    ranges: &Ranges,
-    new: &mut Value,
-    old: Option<&Value>,
-    in_use: &mut HashSet<Taken>,
-    random: &mut impl FnMut() -> u32,
-) -> Result<(), ErrorList> {
-    let kept = |name: Option<&Value>| -> Option<u64> {
-        let ports = old?.pointer("/spec/ports")?.as_array()?;
-        ports.iter().find(|port| port.get("name") == name)?.get("nodePort")?.as_u64()
-    };
-    let Some(ports) = new.pointer_mut("/spec/ports").and_then(Value::as_array_mut) else { return Ok(()) };
-    for (index, port) in ports.iter_mut().enumerate() {
-        let asked = port.get("nodePort").and_then(Value::as_u64).filter(|asked| *asked > 0);
-        let asked = asked.or_else(|| kept(port.get("name")));
-        let path = format!("spec.ports[{index}].nodePort");
-        let number = match asked {
-            Some(asked) => {
-                let number = u16::try_from(asked).ok().filter(|number| ranges.node_ports.contains(number));
-                let Some(number) = number else {
-                    let (first, last) = (ranges.node_ports.start(), ranges.node_ports.end());
-                    let why =
-                        format!("provided port is not in the valid range. The range of valid ports is {first}-{last}");
-                    return Err(vec![Error::invalid(path, asked, why)]);
-                };
-                if !in_use.insert(Taken::NodePort(number)) {
-                    return Err(vec![Error::invalid(path, asked, "provided port is already allocated")]);
-                }
-                number
-            }
-            None => {
-                let size = u32::from(ranges.node_ports.end() - ranges.node_ports.start()) + 1;
-                let start = random() % size;
-                let nth = |step: u32| ranges.node_ports.start() + u16::try_from((start + step) % size).unwrap_or(0);
-                let Some(free) = (0..size).map(nth).find(|number| !in_use.contains(&Taken::NodePort(*number))) else {
-                    return Err(vec![Error::internal(path, "failed to allocate a nodePort: range is full")]);
-                };
-                in_use.insert(Taken::NodePort(free));
-                free
-            }
-        };
-        if let Some(port) = port.as_object_mut() {
-            port.insert("nodePort".into(), number.into());
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
