@@ -22,6 +22,9 @@ pub(super) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
     let binding = decode::object(call, &expected, &body, options.field_validation)?;
     let target = binding.get("target").cloned().unwrap_or_default();
     let node = target.get("name").and_then(Value::as_str).unwrap_or_default();
+    if meta::name(&binding) != call.name()? {
+        return Err(Status::bad_request("name in URL does not match name in Binding object"));
+    }
     check(&binding, &target, node)?;
 
     let now = update::stamp();

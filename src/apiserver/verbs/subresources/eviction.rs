@@ -18,8 +18,7 @@ pub(super) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
     let expected = decode::Expected { group: "policy", version: "v1", kind: "Eviction", schema };
     let eviction = decode::object(call, &expected, &body, options.field_validation)?;
     if meta::name(&eviction) != call.name()? {
-        let (said, name) = (meta::name(&eviction), call.name()?);
-        return Err(Status::bad_request(format!("name in URL does not match name in Eviction object: {said} {name}")));
+        return Err(Status::bad_request("name in URL does not match name in Eviction object"));
     }
     let mut delete_options = DeleteOptions::read(&call.query, eviction.get("deleteOptions"))?;
     if options.keep == crate::options::Keep::DryRun {
