@@ -1,12 +1,15 @@
 //! `minke push`: a program becomes an artifact in a registry.
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 use images::credentials::Keyring;
+use images::inspect::text;
 use images::{Pusher, Reference};
+use tempfile::NamedTempFile;
 
 use crate::connect::{self, connect};
 use crate::terminal::Terminal;
@@ -17,8 +20,8 @@ const BUILT_IN: &str = "registry.minke.local";
 /// Options of `minke push`.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// The program: WebAssembly in its binary form.
-    #[arg(value_name = "FILE.wasm")]
+    /// The program: WebAssembly in its binary or its text form.
+    #[arg(value_name = "FILE.wasm|FILE.wat")]
     pub file: PathBuf,
     /// Its name: NAME[:TAG] in the cluster's own registry, or REGISTRY/NAME[:TAG] in any other.
     #[arg(value_name = "NAME[:TAG]")]
@@ -35,12 +38,26 @@ pub struct Options {
 pub async fn run(options: Options, home: Option<PathBuf>, terminal: &mut Terminal) -> Result<ExitCode> {
     let connection = connect(&options.server, home).await?;
     let reference = Reference::parse(&full(&options.name, &connection.namespace))?;
+    let converted = converted(&options.file)?;
+    let path = converted.as_ref().map_or(options.file.as_path(), |file| file.path());
     let spinner = terminal.spinner(&format!("pushing {reference}"));
-    let pushed = Pusher::new(connection.registry()?).push(&reference, &options.file, &keyring()?).await;
+    let pushed = Pusher::new(connection.registry()?).push(&reference, path, &keyring()?).await;
     spinner.finish_and_clear();
     let pushed = pushed?;
     terminal.say(&reference.at(&pushed.digest))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The binary form of a program in text form.
+fn converted(path: &Path) -> Result<Option<NamedTempFile>> {
+    if path.extension().is_none_or(|extension| extension != "wat") {
+        return Ok(None);
+    }
+    let at = || path.display().to_string();
+    let binary = text::to_binary(&std::fs::read(path).with_context(at)?).with_context(at)?;
+    let mut file = NamedTempFile::new()?;
+    file.write_all(&binary)?;
+    Ok(Some(file))
 }
 
 /// A name without a registry is one in the cluster's own; there, one without a namespace is in ours.

@@ -10,6 +10,7 @@ mod harness;
 
 mod control;
 mod crash;
+mod examples;
 mod nodes;
 mod pods;
 mod programs;
