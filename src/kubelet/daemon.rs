@@ -122,11 +122,12 @@ impl Room {
         let mut state = self.lock();
         state.node.labels = node.metadata.labels.clone().unwrap_or_default();
         if let Some(range) = range.filter(|range| range != state.pool.range()) {
-            if state.addresses.is_empty() {
-                state.pool = Pool::new(range);
-            } else {
-                tracing::warn!(%range, "the node's pod range changed; it holds once no pod has an old address");
+            let mut pool = Pool::new(range);
+            let outside = state.addresses.values().filter(|address| pool.claim(**address).is_err()).count();
+            if outside > 0 {
+                tracing::info!(%range, pods = outside, "the node has a new pod range; pods that run keep their addresses");
             }
+            state.pool = pool;
         }
         drop(state);
         self.has_learned.send_replace(true);
