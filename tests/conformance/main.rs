@@ -12,6 +12,7 @@
 
 mod difference;
 mod exchange;
+mod headers;
 mod known;
 mod session;
 mod settle;
@@ -38,4 +39,4 @@ macro_rules! tables {
     ($($name:ident),* $(,)?) => { $(#[tokio::test] async fn $name() { check(stringify!($name)).await; })* };
 }
 
-tables![deletion, discovery, forms, lists, patches, refusals, watches, writes];
+tables![deletion, discovery, forms, lists, patches, refusals, services, subresources, watches, writes];

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use apiserver::authentication::User;
-use apiserver::{ApiServer, Options};
+use apiserver::{ApiServer, InProcess, Options};
 use base::shutdown::{self, Trigger};
+use bytes::Bytes;
 use futures::future::{BoxFuture, join_all};
-use http::Request;
+use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::Value;
 use store::Store;
@@ -43,6 +44,11 @@ impl Session {
         (self.server, self.trigger) = serve(&self.store).await;
     }
 
+    /// Sends one request as an administrator.
+    pub(crate) async fn send(&self, request: Request<String>) -> Response<Bytes> {
+        receive(self.server.service_as(User::master("admin")), request).await
+    }
+
     /// Asks in order. Watches that follow each other run side by side, as each takes its whole time.
     pub(crate) async fn ask_all(&mut self, exchanges: &[Exchange]) -> Vec<Answer> {
         let mut answers = Vec::new();
@@ -74,22 +80,15 @@ impl Session {
         for (name, value) in exchange.headers.iter().filter(|(name, _)| name != "user") {
             request = request.header(name, value);
         }
-        let request = request.body(Full::from(self.filled_in(&exchange.body))).unwrap();
+        let request = request.body(self.filled_in(&exchange.body)).unwrap();
         let user = match exchange.header("user") {
             None => User::master("admin"),
             Some("anonymous") => User::anonymous(),
             Some(name) => User::authenticated(name, Vec::new()),
         };
         let service = self.server.service_as(user);
-        let title = format!("{} {}", exchange.method, exchange.path);
         Box::pin(async move {
-            let answered = async {
-                let (head, body) = service.oneshot(request).await.unwrap().into_parts();
-                (head, body.collect().await.unwrap().to_bytes())
-            };
-            let Ok((head, body)) = tokio::time::timeout(ANSWER_DEADLINE, answered).await else {
-                panic!("{title}: no answer in time");
-            };
+            let (head, body) = receive(service, request).await.into_parts();
             let headers = head.headers.iter().filter(|(name, _)| HEADERS.contains(&name.as_str()));
             let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
             Answer::of(head.status.as_u16(), headers.collect(), &body)
@@ -114,4 +113,14 @@ impl Session {
 async fn serve(store: &Store) -> (ApiServer, Trigger) {
     let (trigger, shutdown) = shutdown::channel();
     (ApiServer::start(store.clone(), Options::new("0.0.0"), shutdown).await.unwrap(), trigger)
+}
+
+async fn receive(service: InProcess, request: Request<String>) -> Response<Bytes> {
+    let title = format!("{} {}", request.method(), request.uri());
+    let answered = async {
+        let (head, body) = service.oneshot(request.map(Full::from)).await.unwrap().into_parts();
+        Response::from_parts(head, body.collect().await.unwrap().to_bytes())
+    };
+    let answer = tokio::time::timeout(ANSWER_DEADLINE, answered).await;
+    answer.unwrap_or_else(|_| panic!("{title}: no answer in time"))
 }

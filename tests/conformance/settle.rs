@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 /// What the numbers of an age end in.
 const AGE_UNITS: [char; 5] = ['s', 'm', 'h', 'd', 'y'];
 
+/// How addresses of the default range for Services begin.
+const OUR_ADDRESSES: &str = "100.96.";
+
 /// Replaces from answer to answer; it remembers the names that the server made up.
 #[derive(Debug, Default)]
 pub(crate) struct Settler {
@@ -55,7 +58,6 @@ impl Settler {
         match name {
             "resourceVersion" if is_number(text) => return "<revision>".to_owned(),
             "continue" if !text.is_empty() => return "<continue>".to_owned(),
-            "cells" if is_age(text) => return "<age>".to_owned(),
             "serverRelativeURL" => return cut(text, "?hash=", "<hash>"),
             "clusterIP" | "clusterIPs" | "cells" if text.parse::<std::net::Ipv4Addr>().is_ok() => {
                 return "<address>".to_owned();
@@ -65,11 +67,13 @@ impl Settler {
         let mut text = replace_words(text, is_uid, "<uid>");
         text = replace_words(&text, |word| word.parse::<jiff::Timestamp>().is_ok(), "<time>");
         if name == "message" {
+            text = replace_words(&text, |word| word.starts_with(OUR_ADDRESSES), "<address>");
             text = cut(&text, "current: ", "<revision>");
             text = cut(&text, "too old resource version: ", "<revision>");
             text = without_number(&text, "match the ResourceVersion in record (", "<revision>");
         }
         if name == "cells" {
+            text = replace_words(&text, is_age, "<age>");
             text = replace_words(&text.replace(':', " : "), is_node_port, "<port>").replace(" : ", ":");
         }
         if let Some((before, _)) = text.split_once("kube-api-access-").filter(|(_, made)| made.len() == 5) {
@@ -140,9 +144,10 @@ fn replace_words(text: &str, is_volatile: impl Fn(&str) -> bool, placeholder: &s
     let mut rest = text;
     while !rest.is_empty() {
         let end = rest.find(|character| !is_part(character)).unwrap_or(rest.len());
+        let end = rest[..end].trim_end_matches(['.', ':']).len();
         let (word, after) = rest.split_at(end);
         settled.push_str(if is_volatile(word) { placeholder } else { word });
-        let next = after.find(is_part).unwrap_or(after.len());
+        let next = after.find(|character: char| character.is_ascii_alphanumeric()).unwrap_or(after.len());
         settled.push_str(&after[..next]);
         rest = &after[next..];
     }

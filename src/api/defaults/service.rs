@@ -29,6 +29,17 @@ pub fn service(service: &mut Value) {
     }
     if kind == "LoadBalancer" {
         set(spec, "allocateLoadBalancerNodePorts", true);
+        ingress_modes(service);
+    }
+}
+
+/// An address of a load balancer is the load balancer's own, unless it says otherwise.
+fn ingress_modes(service: &mut Value) {
+    let Some(balancer) = part(service, "status").and_then(|status| part(status, "loadBalancer")) else { return };
+    for ingress in each(balancer, "ingress") {
+        if ingress.get("ip").and_then(Value::as_str).is_some_and(|ip| !ip.is_empty()) {
+            set(ingress, "ipMode", "VIP");
+        }
     }
 }
 
