@@ -8,8 +8,11 @@ use super::prepare;
 use crate::services::{Kind, is_externally_accessible, needs_health_check};
 use crate::value::{list, part};
 
+/// Whether a Service needs some of its fields.
+type Needs = fn(&Value) -> bool;
+
 /// Who needs fields, and the fields: those of one row are dropped together.
-const DEPENDENT: [(fn(&Value) -> bool, &[&str]); 7] = [
+const DEPENDENT: [(Needs, &[&str]); 7] = [
     (needs_address, &["clusterIP", "clusterIPs"]),
     (needs_address, &["ipFamilies"]),
     (needs_address, &["ipFamilyPolicy"]),
