@@ -4,7 +4,7 @@
 //! what programs may read to standard output and what people want to know to standard error ([`terminal`]). This floor
 //! must never start a part of a cluster.
 //!
-//! Reading order: [`connect`], [`run`] with `attend` (what becomes of the pod) and `stage` (the pure half of it), then
+//! Reading order: [`connect`], [`mod@run`] with `attend` (what becomes of the pod) and `stage` (the pure half of it), then
 //! the others.
 
 pub mod backup;

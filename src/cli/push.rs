@@ -23,7 +23,7 @@ pub struct Options {
     /// The program: WebAssembly in its binary or its text form.
     #[arg(value_name = "FILE.wasm|FILE.wat")]
     pub file: PathBuf,
-    /// Its name: NAME[:TAG] in the cluster's own registry, or REGISTRY/NAME[:TAG] in any other.
+    /// Its name: `NAME` or `NAME:TAG` in the cluster's own registry, `REGISTRY/NAME:TAG` in any other.
     #[arg(value_name = "NAME[:TAG]")]
     pub name: String,
     /// The server.

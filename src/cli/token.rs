@@ -3,6 +3,7 @@
 //! A node's token is upstream's bootstrap token: a Secret `bootstrap-token-ID` in `kube-system`, which kubeadm, too,
 //! could have made.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -100,17 +101,19 @@ async fn create(options: &Create, home: Option<PathBuf>, terminal: &mut Terminal
     let (id, secret) = (letters::<ID_LETTERS>(), letters::<SECRET_LETTERS>());
     let expires = (!options.ttl.is_zero()).then(|| clock::now_seconds() + options.ttl);
     let kind = if options.registry { REGISTRY } else { NODE };
-    let mut data = json!({"token-id": id, "token-secret": secret, "description": options.description});
+    let mut data = BTreeMap::from([
+        ("token-id", id.clone()),
+        ("token-secret", secret.clone()),
+        ("description", options.description.clone()),
+    ]);
     if options.registry {
-        data["namespace"] = json!(connection.namespace);
+        data.insert("namespace", connection.namespace.clone());
     } else {
-        data["usage-bootstrap-authentication"] = json!("true");
-        data["usage-bootstrap-signing"] = json!("true");
-        data["auth-extra-groups"] = json!("system:bootstrappers:kubeadm:default-node-token");
+        data.insert("usage-bootstrap-authentication", "true".to_owned());
+        data.insert("usage-bootstrap-signing", "true".to_owned());
+        data.insert("auth-extra-groups", "system:bootstrappers:kubeadm:default-node-token".to_owned());
     }
-    if let Some(expires) = expires {
-        data["expiration"] = json!(expires.to_string());
-    }
+    data.extend(expires.map(|expires| ("expiration", expires.to_string())));
     let name = format!("{}{id}", kind.prefix);
     let object =
         serde_json::from_value(json!({"metadata": {"name": name}, "type": kind.secret_type, "stringData": data}))?;
