@@ -77,6 +77,13 @@ struct Shared {
     is_stdin_once: bool,
 }
 
+/// What a container's end needs to know of it. It does not hold the pod: of that there is a newer one by then.
+struct Ending {
+    run: Run,
+    /// A failure without a message of its own is told by the log's last lines.
+    falls_back_to_log: bool,
+}
+
 /// Runs a container to its end, and tells the pod's worker of its start and of its end.
 pub(crate) async fn run(daemon: Arc<Daemon>, start: Start, mailbox: Arc<Mailbox>) {
     let slot = start.slot;
@@ -92,11 +99,20 @@ pub(crate) async fn run(daemon: Arc<Daemon>, start: Start, mailbox: Arc<Mailbox>
             return;
         }
     };
+    let ending = Ending::of(&start);
+    drop(start);
     mailbox.tell(Fact::Started(slot, Ok(running.clone())));
     let exit = running.ended().await;
     drop(listeners);
-    let terminated = Box::pin(end(&daemon, &start, &exit, &running)).await;
+    let terminated = Box::pin(end(&daemon, ending, &exit, &running)).await;
     mailbox.tell(Fact::Exited(slot, terminated));
+}
+
+impl Ending {
+    fn of(start: &Start) -> Self {
+        let policy = spec_at(&start.pod, start.slot).and_then(|spec| spec.termination_message_policy.as_deref());
+        Self { run: log_run(start), falls_back_to_log: policy == Some("FallbackToLogsOnError") }
+    }
 }
 
 impl Running {
@@ -249,8 +265,8 @@ async fn mounts(
     base::task::blocking(work).await.map_err(|error| verdict(reasons::CREATE_CONTAINER_ERROR, &error))?
 }
 
-async fn end(daemon: &Arc<Daemon>, start: &Start, exit: &Exit, running: &Running) -> Terminated {
-    let run = log_run(start);
+async fn end(daemon: &Arc<Daemon>, ending: Ending, exit: &Exit, running: &Running) -> Terminated {
+    let Ending { run, falls_back_to_log } = ending;
     let log = daemon.logs.find(&run);
     if let (Some(log), Exit::Trap(text)) = (&log, exit) {
         // `kubectl logs --previous` is where people look first.
@@ -263,10 +279,9 @@ async fn end(daemon: &Arc<Daemon>, start: &Start, exit: &Exit, running: &Running
     {
         tracing::warn!(uid = %run.uid, container = %run.container, "the last lines of a log are still not on disk");
     }
-    let span = Span { started_at: running.since(), finished_at: clock::now_seconds(), run: start.run };
+    let span = Span { started_at: running.since(), finished_at: clock::now_seconds(), run: run.run };
     let mut terminated = exit::terminated(exit, running.shared.is_killed.load(Ordering::Acquire), span);
-    let policy = spec_at(&start.pod, start.slot).and_then(|spec| spec.termination_message_policy.as_deref());
-    if terminated.message.is_none() && terminated.exit_code != 0 && policy == Some("FallbackToLogsOnError") {
+    if terminated.message.is_none() && terminated.exit_code != 0 && falls_back_to_log {
         let pods = Arc::clone(&daemon.pods_dir);
         let tail = move || reader::tail(&pods, run, FALLBACK_LINES, FALLBACK_BYTES);
         terminated.message = match base::task::blocking(tail).await {

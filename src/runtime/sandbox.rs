@@ -98,7 +98,8 @@ pub(crate) fn start(threads: &Arc<Threads>, code: &Code, mut spec: SandboxSpec) 
         Some(server)
     } else {
         let (wasi, outputs) = context.wasi()?;
-        let command = Command { code: code.clone(), wasi, outputs, memory: Arc::clone(&memory) };
+        // Large, and moved from future into future: boxed it is there once.
+        let command = Box::new(Command { code: code.clone(), wasi, outputs, memory: Arc::clone(&memory) });
         threads.spawn(name, Arc::clone(&account), async move {
             let exit = command.run(ends).await;
             tell(told, exit)
@@ -208,10 +209,10 @@ struct Command {
 }
 
 impl Command {
-    async fn run(self, ends: Ends) -> Exit {
-        let Self { code, wasi, outputs, memory } = self;
+    async fn run(mut self: Box<Self>, ends: Ends) -> Exit {
+        let Self { code, wasi, outputs, memory } = &mut *self;
         let denied = Denied::default();
-        let call = call(&code, wasi, &memory, &denied);
+        let call = call(code, wasi, memory, &denied);
         let exit = tokio::select! {
             biased;
             () = ends.kill.requested() => return Exit::Killed,
@@ -227,7 +228,7 @@ impl Command {
 /// Instantiates and calls a command.
 async fn call(
     code: &Code,
-    wasi: wasmtime_wasi::WasiCtxBuilder,
+    wasi: &mut wasmtime_wasi::WasiCtxBuilder,
     memory: &Arc<Memory>,
     denied: &Denied,
 ) -> wasmtime::Result<()> {

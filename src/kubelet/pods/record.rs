@@ -67,13 +67,17 @@ impl Record {
         if state.stage == Stage::Admitting {
             return None;
         }
+        let started = state.containers.iter().filter(|container| container.has_started());
+        let mut containers: Vec<Known> = started.map(Known::of).collect();
+        // It is kept as long as the pod: the usual spare room would weigh more than one container.
+        containers.shrink_to_fit();
         Some(Self {
             accepted: state.accepted,
             is_finished: matches!(state.stage, Stage::Finished | Stage::Gone),
             verdict: state.verdict.clone(),
             address: state.address,
             handler: state.handler.map(|handler| handler.name().to_owned()),
-            containers: state.containers.iter().filter(|container| container.has_started()).map(Known::of).collect(),
+            containers,
         })
     }
 

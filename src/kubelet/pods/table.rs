@@ -166,7 +166,8 @@ impl Table {
             Some(record) => record.resume(&pod, now, at),
             None => State::new(&pod, now, at),
         };
-        let worker = Worker::new(Arc::clone(&self.daemon), pod, state, mailbox);
+        // Large, and moved from future into future: boxed it is there once.
+        let worker = Box::new(Worker::new(Arc::clone(&self.daemon), pod, state, mailbox));
         let ending = Ending { table: self.clone(), uid };
         task::spawn("pod", async move {
             worker.run().await;

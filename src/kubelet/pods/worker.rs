@@ -80,7 +80,7 @@ impl Worker {
     }
 
     /// Works until nothing of the pod is left here, or the daemon ends and everything of it has stopped.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(mut self: Box<Self>) {
         while !self.is_over() {
             let laws = Laws { crash_loop: self.daemon.options.crash_loop };
             match sync(&self.pod, &self.state, &laws, Instant::now()) {

@@ -50,7 +50,7 @@ impl Denied {
 /// A store for a module.
 pub(crate) fn module_store(
     engine: &Engine,
-    mut wasi: WasiCtxBuilder,
+    wasi: &mut WasiCtxBuilder,
     memory: &Arc<Memory>,
     denied: &Denied,
 ) -> Store<ModuleState> {
@@ -63,7 +63,7 @@ pub(crate) fn module_store(
 /// A store for a component.
 pub(crate) fn component_store(
     engine: &Engine,
-    mut wasi: WasiCtxBuilder,
+    wasi: &mut WasiCtxBuilder,
     memory: &Arc<Memory>,
     denied: &Denied,
 ) -> Store<ComponentState> {

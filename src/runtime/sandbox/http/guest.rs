@@ -43,7 +43,7 @@ impl Guest {
             Program::Http3(pre) => pre.engine(),
             Program::Module(_) | Program::Command(_) | Program::Command3(_) => return reply.refuse(Refusal::Failed),
         };
-        let (wasi, outputs) = match self.context.wasi() {
+        let (mut wasi, outputs) = match self.context.wasi() {
             Ok(made) => made,
             Err(error) => {
                 tracing::warn!(sandbox = %name, %error, "a request's guest cannot be started");
@@ -51,7 +51,7 @@ impl Guest {
             }
         };
         let denied = Denied::default();
-        let mut store = component_store(engine, wasi, &self.memory, &denied);
+        let mut store = component_store(engine, &mut wasi, &self.memory, &denied);
         let called = async {
             match program {
                 Program::Http3(pre) => call3(&mut store, pre, request, &reply).await,
