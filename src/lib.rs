@@ -42,8 +42,10 @@
 //!
 //! # Reading order
 //!
-//! [`up`] shows how everything is put together. Then a floor at a time, from below: each `lib.rs` says what the floor is
-//! for, what it must never do, and in which order to read it.
+//! [`up`] shows how everything is put together: `control_plane` (store, API server, controllers, scheduler) and
+//! `node_daemon` (runtime, images, kubelet); [`server`] and [`node`] start one of both, and `join` is how a node becomes
+//! a cluster's. `arguments` and [`config_file`] read what people say. Then a floor at a time, from below: each `lib.rs`
+//! says what the floor is for, what it must never do, and in which order to read it.
 
 mod arguments;
 pub mod config_file;
