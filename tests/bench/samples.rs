@@ -13,6 +13,12 @@ impl Samples {
         Self(times)
     }
 
+    /// These and the others.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        Self::new(self.0)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

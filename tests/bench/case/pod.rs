@@ -7,6 +7,7 @@ use base::clock::Instant;
 
 use crate::Bench;
 use crate::cluster::Cluster;
+use crate::commits;
 use crate::connection::Connection;
 use crate::pods::{self, Watch};
 use crate::report::Row;
@@ -40,22 +41,25 @@ pub(crate) async fn measure(bench: &Bench) -> Result<Vec<Row>> {
     cluster.push("hello", &hello).await?;
     let mut clients = (Connection::open(&cluster.server).await?, Watch::start(&cluster.server).await?);
     way(&mut clients, "first", "hello").await?;
+    // The disk as it is now: other work on the machine may have begun or ended since the start.
+    let before = commits::measure(&bench.folder).await?;
     let mut cached = Vec::new();
     for number in 0..CACHED {
         cached.push(way(&mut clients, &format!("cached-{number}"), "hello").await?);
     }
+    let commits = before.and(commits::measure(&bench.folder).await?);
     let mut uncached = Vec::new();
     for number in 0..UNCACHED {
         let name = format!("uncached-{number}");
         pods::push_variant(&cluster, &hello, &name).await?;
         uncached.push(way(&mut clients, &name, &name).await?);
     }
-    let commit = bench.commit.p50();
+    let commit = commits.p50();
     let p50_max = commit * COMMITS + P50_BEYOND_COMMITS_MAX;
     let (row, running) = row("create → Running, artifact cached", &cached);
     let is_met = running.p50() <= p50_max && running.p99() <= P99_MAX;
     let row = row.target("p50 ≤ 3 commits + 3 ms, p99 ≤ 50 ms", is_met);
-    let commits = Row::new("one durable commit of the same disk", bench.commit.to_string());
+    let commits = Row::new("one durable commit of the same disk", commits.to_string());
     let commits = commits.note(format!("3 of them + 3 ms = {p50_max:.2?}")).value("p50_s", commit.as_secs_f64());
     Ok(vec![row, self::row("create → Running, artifact pulled and compiled", &uncached).0, commits])
 }
