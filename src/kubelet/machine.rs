@@ -32,8 +32,10 @@ pub struct Machine {
 pub(crate) struct Pressure {
     /// Memory that is left.
     pub(crate) memory_bytes: i64,
-    /// Disk that is left, in hundredths of all.
-    pub(crate) disk_percent: u64,
+    /// Disk that is left.
+    pub(crate) disk_bytes: u64,
+    /// Disk that has to be left, see [`disk_floor`].
+    pub(crate) disk_floor_bytes: u64,
 }
 
 impl Machine {
@@ -62,9 +64,18 @@ impl Pressure {
     /// How full the host is now.
     pub(crate) fn now(data_dir: &Path) -> Self {
         let disk = rustix::fs::statvfs(data_dir).ok();
-        let disk_percent = disk.map_or(100, |disk| disk.f_bavail.saturating_mul(100) / disk.f_blocks.max(1));
-        Self { memory_bytes: meminfo("MemAvailable:").unwrap_or(i64::MAX), disk_percent }
+        Self {
+            memory_bytes: meminfo("MemAvailable:").unwrap_or(i64::MAX),
+            disk_bytes: disk.as_ref().map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
+            disk_floor_bytes: disk.map_or(0, |disk| disk_floor(disk.f_blocks.saturating_mul(disk.f_frsize))),
+        }
     }
+}
+
+/// The bytes of a disk below which its node reports pressure: a tenth of it, as upstream's `nodefs.available<10%`, and
+/// of a large one 1 GiB, for modules and their volumes are small where container images are not.
+fn disk_floor(disk_bytes: u64) -> u64 {
+    (disk_bytes / 10).min(1 << 30)
 }
 
 /// The architecture in Go's word, as `kubernetes.io/arch` has it.
@@ -97,4 +108,16 @@ fn line(path: &str) -> String {
 /// A file of the host, or nothing: on other systems than Linux there are none of these.
 fn read(path: &str) -> String {
     files::read(Path::new(path)).ok().flatten().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_disk_keeps_a_tenth_free_and_a_large_one_a_gibibyte() {
+        for (disk_gib, floor_mib) in [(0, 0), (1, 102), (8, 819), (10, 1024), (250, 1024)] {
+            assert_eq!(disk_floor(disk_gib << 30) >> 20, floor_mib, "{disk_gib} GiB");
+        }
+    }
 }

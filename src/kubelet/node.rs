@@ -16,9 +16,6 @@ use crate::options::Options;
 /// Below this much free memory the node reports pressure, as upstream's `memory.available<100Mi`.
 const MEMORY_PRESSURE_BYTES: i64 = 100 << 20;
 
-/// Below this part of the disk the node reports pressure, as upstream's `nodefs.available<10%`.
-const DISK_PRESSURE_PERCENT: u64 = 10;
-
 /// How the daemon is.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Health {
@@ -141,7 +138,7 @@ fn address(kind: &str, address: String) -> core::NodeAddress {
 
 fn conditions(health: &Health, before: &[core::NodeCondition], now: Timestamp) -> Vec<core::NodeCondition> {
     let is_short = health.pressure.memory_bytes < MEMORY_PRESSURE_BYTES;
-    let is_full = health.pressure.disk_percent < DISK_PRESSURE_PERCENT;
+    let is_full = health.pressure.disk_bytes < health.pressure.disk_floor_bytes;
     let memory = if is_short {
         ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available")
     } else {
@@ -184,8 +181,9 @@ fn conditions(health: &Health, before: &[core::NodeCondition], now: Timestamp) -
 mod tests {
     use super::*;
 
-    fn health(memory_bytes: i64, disk_percent: u64, is_ending: bool) -> Health {
-        Health { images: Vec::new(), pressure: Pressure { memory_bytes, disk_percent }, is_ending }
+    fn health(memory_bytes: i64, disk_bytes: u64, is_ending: bool) -> Health {
+        let pressure = Pressure { memory_bytes, disk_bytes, disk_floor_bytes: 10 };
+        Health { images: Vec::new(), pressure, is_ending }
     }
 
     #[test]

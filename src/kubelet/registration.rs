@@ -242,7 +242,7 @@ impl Registration {
     async fn pressure(&self) -> Pressure {
         let data_dir = self.daemon.options.data_dir.clone();
         let look = base::task::blocking(move || Pressure::now(&data_dir)).await;
-        look.unwrap_or(Pressure { memory_bytes: i64::MAX, disk_percent: 100 })
+        look.unwrap_or(Pressure { memory_bytes: i64::MAX, disk_bytes: u64::MAX, disk_floor_bytes: 0 })
     }
 }
 
