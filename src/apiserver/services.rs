@@ -81,7 +81,7 @@ impl Services {
         new: &mut Value,
         old: Option<&Value>,
         others: &[Value],
-        mut random: impl FnMut() -> u32,
+        random: impl FnMut() -> u32,
     ) -> Result<Reservation, ErrorList> {
         let owner = format!("{}/{}", meta::namespace(new).unwrap_or_default(), meta::name(new));
         let mut reserved = self.lock();
@@ -92,7 +92,7 @@ impl Services {
         let of_others = reserved.iter().filter(|(taken, of)| *of != owner && !own.contains(taken));
         in_use.extend(of_others.map(|(taken, _)| *taken));
 
-        allocate(&self.ranges, new, old, &mut in_use, &mut random)?;
+        Allocator { ranges: &self.ranges, in_use: &mut in_use, random }.allocate(new, old)?;
         let fresh = taken_by(new).filter(|taken| !own.contains(taken));
         let taken: Vec<(Taken, String)> = fresh.map(|taken| (taken, owner.clone())).collect();
         reserved.extend(taken.iter().cloned());
@@ -118,76 +118,86 @@ fn taken_by(service: &Value) -> impl Iterator<Item = Taken> {
 }
 
 /// The allocation, as a function of what is in use.
-fn allocate(
-    ranges: &Ranges,
-    new: &mut Value,
-    old: Option<&Value>,
-    in_use: &mut HashSet<Taken>,
-    random: &mut impl FnMut() -> u32,
-) -> Result<(), ErrorList> {
-    let kind = new.pointer("/spec/type").and_then(Value::as_str).unwrap_or("ClusterIP").to_owned();
-    if kind == "ExternalName" {
-        return Ok(());
+struct Allocator<'a, R> {
+    ranges: &'a Ranges,
+    in_use: &'a mut HashSet<Taken>,
+    random: R,
+}
+
+impl<R: FnMut() -> u32> Allocator<'_, R> {
+    fn allocate(&mut self, new: &mut Value, old: Option<&Value>) -> Result<(), ErrorList> {
+        let kind = new.pointer("/spec/type").and_then(Value::as_str).unwrap_or("ClusterIP").to_owned();
+        if kind == "ExternalName" {
+            return Ok(());
+        }
+        self.address(new, old)?;
+        if kind == "NodePort" || kind == "LoadBalancer" && wants_node_ports(new) {
+            self.node_ports(new, old)?;
+        }
+        if api::services::needs_health_check(new) {
+            self.health_check(new, old)?;
+        }
+        Ok(())
     }
-    allocate_address(ranges, new, old, in_use, random)?;
-    if kind == "NodePort" || kind == "LoadBalancer" && wants_node_ports(new) {
-        ports::allocate(ranges, new, old, in_use, random)?;
+
+    fn address(&mut self, new: &mut Value, old: Option<&Value>) -> Result<(), ErrorList> {
+        let text =
+            |service: &Value| service.pointer("/spec/clusterIP").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let had = old.map(text).unwrap_or_default();
+        let mut asked = text(new);
+        if asked.is_empty() {
+            asked = had;
+        } else if !had.is_empty() && had != asked {
+            // An address does not change, which validation says.
+            meta::set_at(new, "/spec/clusterIPs", json!([asked]));
+            return Ok(());
+        }
+        let address = match asked.as_str() {
+            "None" => "None".to_owned(),
+            "" => {
+                let Some(free) = self.free_address() else {
+                    let why = "failed to allocate IP: range is full".to_owned();
+                    return Err(vec![Error::internal("spec.clusterIPs", why)]);
+                };
+                free.to_string()
+            }
+            asked => {
+                let refuse = |why: String| Err(vec![Error::invalid("spec.clusterIPs", json!([asked]), why)]);
+                let Ok(address) = asked.parse::<IpAddr>() else { return Ok(()) };
+                if !is_within(self.ranges, address) {
+                    return refuse(format!(
+                        "failed to allocate IP {asked}: the provided network does not match the current range"
+                    ));
+                }
+                if self.in_use.contains(&Taken::Address(address)) {
+                    return refuse(format!("failed to allocate IP {asked}: provided IP is already allocated"));
+                }
+                asked.to_owned()
+            }
+        };
+        meta::set_at(new, "/spec/clusterIPs", json!([address]));
+        meta::set_at(new, "/spec/clusterIP", address.into());
+        set_families(new);
+        Ok(())
     }
-    if api::services::needs_health_check(new) {
-        ports::allocate_health_check(ranges, new, old, in_use, random)?;
+
+    /// An address that nobody has, tried at random and then in order; network, gateway-like first and broadcast address
+    /// are left out.
+    fn free_address(&mut self) -> Option<IpAddr> {
+        let (network, prefix) = self.ranges.cluster_ips;
+        let size = 1_u64 << (32 - u32::from(prefix.min(30)));
+        // Upstream keeps the lower part for addresses that are asked for by number.
+        let usable = u32::try_from(size - 2).ok()?;
+        let nth = |offset: u32| IpAddr::from(std::net::Ipv4Addr::from(u32::from(network) + 1 + offset % usable));
+        let start = (self.random)();
+        (0..usable)
+            .map(|step| nth(start.wrapping_add(step) % usable))
+            .find(|address| !self.in_use.contains(&Taken::Address(*address)) && *address != nth(0))
     }
-    Ok(())
 }
 
 fn wants_node_ports(service: &Value) -> bool {
     service.pointer("/spec/allocateLoadBalancerNodePorts").and_then(Value::as_bool).unwrap_or(true)
-}
-
-fn allocate_address(
-    ranges: &Ranges,
-    new: &mut Value,
-    old: Option<&Value>,
-    in_use: &mut HashSet<Taken>,
-    random: &mut impl FnMut() -> u32,
-) -> Result<(), ErrorList> {
-    let text =
-        |service: &Value| service.pointer("/spec/clusterIP").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let had = old.map(text).unwrap_or_default();
-    let mut asked = text(new);
-    if asked.is_empty() {
-        asked = had;
-    } else if !had.is_empty() && had != asked {
-        // An address does not change, which validation says.
-        meta::set_at(new, "/spec/clusterIPs", json!([asked]));
-        return Ok(());
-    }
-    let address = match asked.as_str() {
-        "None" => "None".to_owned(),
-        "" => {
-            let Some(free) = free_address(ranges, in_use, random) else {
-                let why = "failed to allocate IP: range is full".to_owned();
-                return Err(vec![Error::internal("spec.clusterIPs", why)]);
-            };
-            free.to_string()
-        }
-        asked => {
-            let refuse = |why: String| Err(vec![Error::invalid("spec.clusterIPs", json!([asked]), why)]);
-            let Ok(address) = asked.parse::<IpAddr>() else { return Ok(()) };
-            if !is_within(ranges, address) {
-                return refuse(format!(
-                    "failed to allocate IP {asked}: the provided network does not match the current range"
-                ));
-            }
-            if in_use.contains(&Taken::Address(address)) {
-                return refuse(format!("failed to allocate IP {asked}: provided IP is already allocated"));
-            }
-            asked.to_owned()
-        }
-    };
-    meta::set_at(new, "/spec/clusterIPs", json!([address]));
-    meta::set_at(new, "/spec/clusterIP", address.into());
-    set_families(new);
-    Ok(())
 }
 
 /// The cluster has one family of addresses. A service that has neither an address nor pods of its own choosing may
@@ -210,20 +220,6 @@ fn set_families(service: &mut Value) {
         (true, false) => meta::set_at(service, "/spec/ipFamilyPolicy", "SingleStack".into()),
         (true, true) => {}
     }
-}
-
-/// An address that nobody has, tried at random and then in order; network, gateway-like first and broadcast address
-/// are left out.
-fn free_address(ranges: &Ranges, in_use: &HashSet<Taken>, random: &mut impl FnMut() -> u32) -> Option<IpAddr> {
-    let (network, prefix) = ranges.cluster_ips;
-    let size = 1_u64 << (32 - u32::from(prefix.min(30)));
-    // Upstream keeps the lower part for addresses that are asked for by number.
-    let usable = u32::try_from(size - 2).ok()?;
-    let nth = |offset: u32| IpAddr::from(std::net::Ipv4Addr::from(u32::from(network) + 1 + offset % usable));
-    let start = random();
-    (0..usable)
-        .map(|step| nth(start.wrapping_add(step) % usable))
-        .find(|address| !in_use.contains(&Taken::Address(*address)) && *address != nth(0))
 }
 
 fn is_within(ranges: &Ranges, address: IpAddr) -> bool {
