@@ -15,3 +15,5 @@ mod nodes;
 mod pods;
 mod programs;
 mod restarts;
+#[cfg(feature = "slow-programs")]
+mod slow_programs;

@@ -1,4 +1,5 @@
-//! Real programs by others, unchanged, as pods: an interpreter, a database, a multi-tool, and two that work on drawings.
+//! Real programs by others, unchanged, as pods: an interpreter, and two that work on drawings; in `slow_programs` a
+//! database and a multi-tool.
 //!
 //! They are large and know nothing of us, so they show what small guests of ours cannot: that arguments, exit codes,
 //! files, seeks and standard streams are as a program compiled for WASI expects them. `cargo xtask guests` gets them.
@@ -8,7 +9,7 @@ use kube::api::LogParams;
 use crate::harness::Cluster;
 
 /// What the programs work on.
-const FILES: &str = r#"apiVersion: v1
+pub(crate) const FILES: &str = r#"apiVersion: v1
 kind: ConfigMap
 metadata: {name: files}
 data:
@@ -37,7 +38,7 @@ data:
 "#;
 
 /// The log of one container of a pod that has ended well.
-async fn log(cluster: &Cluster, pod: &str, container: &str) -> String {
+pub(crate) async fn log(cluster: &Cluster, pod: &str, container: &str) -> String {
     let params = LogParams { container: Some(container.to_owned()), ..LogParams::default() };
     cluster.pod(pod).log_of(&params).await
 }
@@ -159,80 +160,3 @@ spec:
     - {name: tmp, mountPath: /tmp}
     - {name: dev, mountPath: /dev, readOnly: true}
 "#;
-
-#[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(not(feature = "slow-programs"), ignore = "cargo xtask guests --all builds SQLite")]
-async fn a_database_is_read_by_the_container_after_the_one_that_wrote_it() {
-    let cluster = Cluster::up().await;
-    cluster.push("sqlite").await;
-    cluster.create(DATABASE).await;
-
-    cluster.pod("database").is("Succeeded").await;
-    assert_eq!(log(&cluster, "database", "reads").await, "fig|0.25\npear|1.5\n1.75|2\nok\n");
-}
-
-const DATABASE: &str = "apiVersion: v1
-kind: Pod
-metadata: {name: database}
-spec:
-  restartPolicy: Never
-  volumes: [{name: data, emptyDir: {}}]
-  initContainers:
-  - name: writes
-    image: registry.minke.local/default/sqlite
-    args:
-    - /data/fruit.db
-    - |
-      create table fruit (name text primary key, kilos real);
-      insert into fruit values ('pear', 1.5), ('fig', 0.25);
-      begin; delete from fruit; rollback;
-    volumeMounts: [{name: data, mountPath: /data}]
-  containers:
-  - name: reads
-    image: registry.minke.local/default/sqlite
-    args:
-    - /data/fruit.db
-    - |
-      select name, kilos from fruit order by kilos;
-      select sum(kilos), count(*) from fruit;
-      pragma integrity_check;
-    volumeMounts: [{name: data, mountPath: /data}]
-";
-
-#[tokio::test(flavor = "multi_thread")]
-#[cfg_attr(not(feature = "slow-programs"), ignore = "cargo xtask guests --all builds coreutils")]
-async fn a_multi_tool_is_each_of_its_tools() {
-    let cluster = Cluster::up().await;
-    cluster.push("coreutils").await;
-    cluster.create(FILES).await;
-    cluster.create(TOOLS).await;
-
-    cluster.pod("tools").is("Succeeded").await;
-    assert_eq!(log(&cluster, "tools", "by-argument").await, "4 fruit.txt\n");
-    assert_eq!(log(&cluster, "tools", "by-name").await, "apple\nfig\npear\n");
-    let sum = "8472546a800a09a80074b1a020ae61f5e249cc6014481e24ed77e66243fc43bd";
-    assert_eq!(log(&cluster, "tools", "digest").await, format!("{sum}  /files/fruit.txt\n"));
-}
-
-const TOOLS: &str = "apiVersion: v1
-kind: Pod
-metadata: {name: tools}
-spec:
-  restartPolicy: Never
-  volumes: [{name: files, configMap: {name: files}}]
-  containers:
-  - name: by-argument
-    image: registry.minke.local/default/coreutils
-    args: [wc, -l, fruit.txt]
-    workingDir: /files
-    volumeMounts: [{name: files, mountPath: /files}]
-  - name: by-name
-    image: registry.minke.local/default/coreutils
-    command: [sort, -u, fruit.txt]
-    workingDir: /files
-    volumeMounts: [{name: files, mountPath: /files}]
-  - name: digest
-    image: registry.minke.local/default/coreutils
-    args: [sha256sum, /files/fruit.txt]
-    volumeMounts: [{name: files, mountPath: /files}]
-";
