@@ -69,10 +69,7 @@ impl BootstrapTokens {
 
     pub(crate) async fn run(self, shutdown: Shutdown) {
         let queue = Queue::new();
-        let _tokens = self.tokens.subscribe({
-            let queue = queue.clone();
-            move |change| queue.add(change.key.clone())
-        });
+        let _tokens = reconcile::feed(&self.tokens, &queue, |change| change.key.clone());
         reconcile::run(&queue, WORKERS, &shutdown, |key| self.sync(key)).await;
     }
 

@@ -40,10 +40,7 @@ impl Certificates {
 
     pub(crate) async fn run(self, shutdown: Shutdown) {
         let queue = Queue::new();
-        let _requests = self.requests.subscribe({
-            let queue = queue.clone();
-            move |change| queue.add(change.key.clone())
-        });
+        let _requests = reconcile::feed(&self.requests, &queue, |change| change.key.clone());
         if shutdown.or(self.requests.synced()).await.is_some() {
             reconcile::run(&queue, WORKERS, &shutdown, |key| self.sync(key)).await;
         }

@@ -111,10 +111,7 @@ impl NodeRanges {
 
     pub(crate) async fn run(self, shutdown: Shutdown) {
         let queue = Queue::new();
-        let _nodes = self.nodes.subscribe({
-            let queue = queue.clone();
-            move |change| queue.add(change.key.clone())
-        });
+        let _nodes = reconcile::feed(&self.nodes, &queue, |change| change.key.clone());
         if shutdown.or(self.nodes.synced()).await.is_some() {
             // One at a time: two must not choose the same range.
             reconcile::run(&queue, 1, &shutdown, |key| self.sync(key)).await;

@@ -9,7 +9,8 @@ use std::time::Duration;
 use base::backoff::{Backoff, Law};
 use base::queue::Queue;
 use base::shutdown::Shutdown;
-use client::refusal;
+use client::informer::{Change, Informer, Subscription, Watched};
+use client::{Key, refusal};
 use futures::future;
 
 /// The wait before a key is tried again that failed. Upstream's goes from 5 ms to 1,000 s; ours ends at half a
@@ -41,6 +42,16 @@ pub(crate) enum Error {
 
 /// What came of the work on one key.
 pub(crate) type Outcome = Result<Next, Error>;
+
+/// Adds to `queue` the key that `key_of` says for each change, as long as the subscription is held.
+pub(crate) fn feed<K: Watched>(
+    informer: &Informer<K>,
+    queue: &Queue<Key>,
+    key_of: impl Fn(&Change<K>) -> Key + Send + Sync + 'static,
+) -> Subscription {
+    let queue = queue.clone();
+    informer.subscribe(move |change| queue.add(key_of(change)))
+}
 
 /// Works on the keys of `queue`, on `workers` of them beside one another, until the end is asked for. `sync` looks at
 /// what is and does what is missing; it must bear being cut off anywhere.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use base::queue::Queue;
 use base::shutdown::Shutdown;
-use client::informer::{Change, Informer, Subscription};
+use client::informer::{Change, Informer};
 use client::{Informers, Key, refusal};
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -53,12 +53,9 @@ impl ServiceAccounts {
 
     pub(crate) async fn run(self, shutdown: Shutdown) {
         let queue = Queue::new();
-        let _namespaces = self.namespaces.subscribe({
-            let queue = queue.clone();
-            move |change| queue.add(change.key.clone())
-        });
-        let _accounts = add_namespaces(&self.accounts, &queue);
-        let _authorities = add_namespaces(&self.authorities, &queue);
+        let _namespaces = reconcile::feed(&self.namespaces, &queue, |change| change.key.clone());
+        let _accounts = reconcile::feed(&self.accounts, &queue, namespace_of);
+        let _authorities = reconcile::feed(&self.authorities, &queue, namespace_of);
         let synced = async {
             tokio::join!(self.namespaces.synced(), self.accounts.synced(), self.authorities.synced());
         };
@@ -101,10 +98,9 @@ impl ServiceAccounts {
     }
 }
 
-/// Looks at a namespace again when its object changes.
-fn add_namespaces<K: client::informer::Watched>(informer: &Informer<K>, queue: &Queue<Key>) -> Subscription {
-    let queue = queue.clone();
-    informer.subscribe(move |change: &Change<K>| queue.add(Key::of_cluster(&change.key.namespace)))
+/// The namespace of an object.
+fn namespace_of<K: client::informer::Watched>(change: &Change<K>) -> Key {
+    Key::of_cluster(&change.key.namespace)
 }
 
 fn named(name: &str) -> ObjectMeta {

@@ -88,14 +88,8 @@ impl Lifecycle {
 
     pub(crate) async fn run(self, shutdown: Shutdown) {
         let queue = Queue::new();
-        let _nodes = self.nodes.subscribe({
-            let queue = queue.clone();
-            move |change| queue.add(change.key.clone())
-        });
-        let _leases = self.leases.subscribe({
-            let queue = queue.clone();
-            move |change| queue.add(Key::of_cluster(&change.key.name))
-        });
+        let _nodes = reconcile::feed(&self.nodes, &queue, |change| change.key.clone());
+        let _leases = reconcile::feed(&self.leases, &queue, |change| Key::of_cluster(&change.key.name));
         let synced = async { tokio::join!(self.nodes.synced(), self.leases.synced(), self.pods.informer().synced()) };
         if shutdown.or(synced).await.is_some() {
             reconcile::run(&queue, WORKERS, &shutdown, |key| self.sync(key)).await;
