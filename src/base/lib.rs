@@ -4,12 +4,14 @@
 //!
 //! Reading order: [`clock`] (where every time comes from), [`shutdown`] and [`task`] (how long-lived work
 //! starts and ends), [`backoff`] and [`bucket`] (how often something may happen), [`queue`] (keys that wait
-//! for their turn), [`files`] (writes that survive a crash), [`pki`] (keys and certificates).
+//! for their turn), [`patience`] (peers that stall), [`files`] (writes that survive a crash), [`pki`] (keys and
+//! certificates).
 
 pub mod backoff;
 pub mod bucket;
 pub mod clock;
 pub mod files;
+pub mod patience;
 pub mod pki;
 pub mod queue;
 pub mod shutdown;

@@ -9,7 +9,6 @@
 
 mod exit;
 mod http;
-mod impatient;
 mod limits;
 mod pipe;
 mod spec;

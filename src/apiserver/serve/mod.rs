@@ -6,9 +6,8 @@
 //!
 //! Everything has a limit: connections, the handshake, the head of a request in bytes and time, streams, the bytes on
 //! their way in a stream, so that no stalled watch fills a connection's window, and the time for which a client may take
-//! nothing of what it is sent (`patience`).
+//! nothing of what it is sent ([`Patient`]).
 
-mod patience;
 pub mod renewal;
 mod request;
 pub mod tls;
@@ -17,6 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::patience::Patient;
 use base::pki::{self, Facts};
 use base::shutdown::Shutdown;
 use base::task;
@@ -27,7 +27,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use self::patience::Patient;
 use crate::authentication::StaticTokens;
 use crate::server::ApiServer;
 
@@ -40,6 +39,14 @@ const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the head of a request may take: what keeps a slow sender from holding a connection for nothing. In HTTP/1 a
 /// connection without a request may last as long.
 const HEAD_DEADLINE: Duration = Duration::from_secs(32);
+
+/// What a peer must say within [`HEAD_DEADLINE`], in bytes: the preface of an HTTP/2 connection. Of a request in HTTP/1 the
+/// whole head has that deadline anyway.
+const FIRST_BYTES: usize = 24;
+
+/// How long a peer may take nothing while something waits to be sent to it. A client that stops reading would else keep its
+/// connection, and an answer in memory, for ever.
+const STALL_MAX: Duration = Duration::from_secs(60);
 
 /// The head of a request, in bytes; a longer one is 431. Tokens weigh a few thousand, and the query of an upload carries
 /// its arguments.
@@ -129,7 +136,8 @@ async fn connection(
     let service = request::Service { server, entry, certificate };
     let service = hyper::service::service_fn(move |request| service.clone().answer(request));
     let builder = builder(is_http2);
-    let serving = builder.serve_connection_with_upgrades(TokioIo::new(Patient::new(stream)), service);
+    let stream = Patient::new(stream, STALL_MAX).hearing(FIRST_BYTES, HEAD_DEADLINE);
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,

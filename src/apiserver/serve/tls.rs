@@ -1,13 +1,15 @@
-//! TLS of the listener: its certificate, which can be renewed while it serves, and whose clients it knows.
+//! TLS of the listener: its certificate, which can be renewed while it serves, and whose clients it knows. Whoever
+//! connects with a certificate that is renewed shows it in the same way.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use base::pki::Identity;
+use rustls::client::ResolvesClientCert;
 use rustls::crypto::ring;
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{RootCertStore, ServerConfig, SignatureScheme};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -27,7 +29,7 @@ pub enum Error {
     Unusable(String),
 }
 
-/// The certificate that is shown to clients; renewing it changes new connections alone.
+/// The certificate that is shown to the other end; renewing it changes new connections alone.
 #[derive(Clone)]
 pub struct Serving {
     current: Arc<RwLock<Arc<CertifiedKey>>>,
@@ -57,11 +59,25 @@ impl Serving {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = renewed;
         Ok(())
     }
+
+    fn current(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl ResolvesServerCert for Serving {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)))
+        Some(self.current())
+    }
+}
+
+impl ResolvesClientCert for Serving {
+    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.current())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 
@@ -71,11 +87,7 @@ impl ResolvesServerCert for Serving {
 /// # Errors
 /// When the authority cannot be read.
 pub fn config(serving: Serving, client_authority_pem: &str) -> Result<Arc<ServerConfig>, Error> {
-    let mut roots = RootCertStore::empty();
-    for authority in CertificateDer::pem_slice_iter(client_authority_pem.as_bytes()) {
-        let authority = authority.map_err(|error| unreadable("client CA", &error))?;
-        roots.add(authority).map_err(|error| unreadable("client CA", &error))?;
-    }
+    let roots = authorities(client_authority_pem, "client CA")?;
     let provider = Arc::new(ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
     let verifier = verifier.allow_unauthenticated().build().map_err(|error| Error::Unusable(error.to_string()))?;
@@ -84,6 +96,19 @@ pub fn config(serving: Serving, client_authority_pem: &str) -> Result<Arc<Server
     let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(Arc::new(serving));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// The authorities of a PEM text, which errors call `what`.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn authorities(pem: &str, what: &'static str) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for authority in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let authority = authority.map_err(|error| unreadable(what, &error))?;
+        roots.add(authority).map_err(|error| unreadable(what, &error))?;
+    }
+    Ok(roots)
 }
 
 fn certified(identity: &Identity) -> Result<CertifiedKey, Error> {

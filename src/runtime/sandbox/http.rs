@@ -11,6 +11,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::patience::Patient;
 use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body::Body;
@@ -25,7 +26,6 @@ use tokio_util::sync::CancellationToken;
 use wasmtime_wasi_http::Error as HttpError;
 
 use super::exit::Exit;
-use super::impatient::Impatient;
 use super::{Ends, after};
 use crate::threads::{Account, Afterwards, Threads};
 
@@ -141,7 +141,7 @@ impl Server {
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_DEADLINE)
             .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(Impatient::new(io, STALL_MAX)), service);
+            .serve_connection(TokioIo::new(Patient::new(io, STALL_MAX)), service);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
             biased;
