@@ -39,13 +39,7 @@ pub async fn run(options: Options, home: Option<PathBuf>, terminal: &mut Termina
         bail!("{} is there already: choose another file, or replace it with --force", at());
     }
     let request = connection.http()?.get(format!("{}{PATH}", connection.url()));
-    let answer = connection.authorized(request).send().await;
-    let mut answer = answer.map_err(|error| connection.unreachable(error.into()))?;
-    let status = answer.status();
-    if !status.is_success() {
-        let answer: serde_json::Value = answer.json().await.unwrap_or_default();
-        bail!("{}", answer.get("message").and_then(serde_json::Value::as_str).unwrap_or(status.as_str()));
-    }
+    let mut answer = connect::accepted(connection.send(request).await?).await?;
     let folder = path.parent().with_context(at)?;
     let mut file = tempfile::NamedTempFile::new_in(folder).with_context(at)?;
     let spinner = terminal.spinner("copying the store");

@@ -4,14 +4,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Error, Result, anyhow};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
 use base::pki;
 use clap::Args;
 use images::distribution::{self, BuiltIn, Token};
 use kube::client::ConfigExt as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use reqwest::{RequestBuilder, Response};
 use secrecy::ExposeSecret as _;
+use serde_json::Value;
+
+/// The largest answer that is held in memory, in bytes: a Pod or a Status.
+const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// Which server, and where in it.
 #[derive(Args, Clone, Debug, Default)]
@@ -125,13 +130,39 @@ impl Connection {
         Ok(builder.build()?)
     }
 
-    /// The request with the token of the kubeconfig, if it has one.
-    pub(crate) fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
-        match &self.config.auth_info.token {
+    /// Sends a request of that client, with the token of the kubeconfig if it has one.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response> {
+        let request = match &self.config.auth_info.token {
             Some(token) => request.bearer_auth(token.expose_secret()),
             None => request,
-        }
+        };
+        request.send().await.map_err(|error| self.unreachable(error.into()))
     }
+}
+
+/// An answer that is no refusal; a refusal's message is the error.
+pub(crate) async fn accepted(answer: Response) -> Result<Response> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let refusal: Value = serde_json::from_slice(&read(answer).await?).unwrap_or_default();
+    match refusal.get("message").and_then(Value::as_str) {
+        Some(message) => bail!("{message}"),
+        None => bail!("the server answered {status}"),
+    }
+}
+
+/// The whole of an answer.
+pub(crate) async fn read(mut answer: Response) -> Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.context("the answer broke off")? {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            bail!("the server's answer is longer than {ANSWER_BYTES_MAX} bytes");
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use futures::TryStreamExt as _;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -12,11 +12,8 @@ use reqwest::Body;
 use tokio::fs::File;
 use tokio_util::io::ReaderStream;
 
-use crate::connect::Connection;
+use crate::connect::{self, Connection};
 use crate::terminal::Terminal;
-
-/// The largest answer that is read, in bytes: a Pod or a Status.
-const ANSWER_BYTES_MAX: usize = 4 << 20;
 
 /// Bytes of the file that are read at once.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -32,26 +29,12 @@ pub(crate) async fn upload(connection: &Connection, path: &Path, target: &str, t
     let progress = terminal.progress(&format!("uploading {name}"), size);
     let request = connection.http()?.post(format!("{}{target}", connection.url()));
     let request = request.header(CONTENT_TYPE, "application/wasm").header(CONTENT_LENGTH, size);
-    let answer = connection.authorized(request).body(body(file, progress.clone())).send().await;
+    let answer = connection.send(request.body(body(file, progress.clone()))).await;
     progress.finish_and_clear();
-    let mut answer = answer.map_err(|error| connection.unreachable(error.into()))?;
+    let answer = answer?;
     warn(answer.headers(), terminal);
-    let status = answer.status();
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.context("the answer broke off")? {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            bail!("the server's answer is longer than {ANSWER_BYTES_MAX} bytes");
-        }
-        body.extend_from_slice(&chunk);
-    }
-    if !status.is_success() {
-        let answer: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-        match answer.get("message").and_then(serde_json::Value::as_str) {
-            Some(message) => bail!("{message}"),
-            None => bail!("the server answered {status}"),
-        }
-    }
-    serde_json::from_slice(&body).context("the server's answer is no Pod")
+    let pod = connect::read(connect::accepted(answer).await?).await?;
+    serde_json::from_slice(&pod).context("the server's answer is no Pod")
 }
 
 fn body(file: File, progress: ProgressBar) -> Body {
