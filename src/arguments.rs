@@ -4,7 +4,7 @@
 //! `--config` file instead ([`crate::config_file`]).
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -167,6 +167,18 @@ pub struct Artifacts {
     /// How long an unfinished upload is kept.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "24h")]
     pub upload_ttl: Duration,
+}
+
+impl Artifacts {
+    /// The store of artifacts in the data directory `folder`.
+    pub(crate) fn content(&self, folder: &Path) -> images::content::Options {
+        images::content::Options {
+            path: folder.join("blobs"),
+            bytes_max: self.artifacts_max_size.0,
+            artifact_bytes_max: self.artifact_max_size.0,
+            upload_life: self.upload_ttl,
+        }
+    }
 }
 
 /// Options of a node.

@@ -64,13 +64,7 @@ impl ControlPlane {
         let Keys { authority, serving, is_new, .. } = keys;
         let authority = Arc::new(authority);
         let store = open_store(folder, options).await?;
-        let content = ContentStore::open(images::content::Options {
-            path: folder.join("blobs"),
-            bytes_max: artifacts.artifacts_max_size.0,
-            artifact_bytes_max: artifacts.artifact_max_size.0,
-            upload_life: artifacts.upload_ttl,
-        })
-        .await?;
+        let content = ContentStore::open(artifacts.content(folder)).await?;
 
         let (end_of_serving, shutdown) = shutdown::channel();
         let server_options = apiserver::Options {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use base::pki;
+use base::pki::{self, Identity, Subject};
 use futures::TryStreamExt as _;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::certificates::v1::{CertificateSigningRequest, CertificateSigningRequestSpec};
@@ -35,13 +35,8 @@ const WATCH_SECONDS: u32 = 60;
 /// # Errors
 /// When the server is not there, or is another one.
 pub(crate) async fn authority_by_hash(url: &str, hash: &str) -> Result<String> {
-    let uri: http::Uri =
-        url.parse().with_context(|| format!("--join {url} is no address such as https://10.0.0.1:6443"))?;
-    let (Some("https"), Some(host)) = (uri.scheme_str(), uri.host()) else {
-        bail!("--join {url} is no address such as https://10.0.0.1:6443");
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let port = uri.port_u16().unwrap_or(443);
+    let address = host_and_port(url);
+    let (host, port) = address.with_context(|| format!("--join {url} is no address such as https://10.0.0.1:6443"))?;
     let provider = Arc::new(ring::default_provider());
     let pinned = Arc::new(Pinned { hash: hash.to_owned(), provider: Arc::clone(&provider), found: Mutex::default() });
     let config = ClientConfig::builder_with_provider(provider)
@@ -59,6 +54,13 @@ pub(crate) async fn authority_by_hash(url: &str, hash: &str) -> Result<String> {
         Err(_) => bail!("cannot join the API server at {url}: it did not answer in {} s", CONNECT_DEADLINE.as_secs()),
     };
     pinned.found().context("the server showed no authority")
+}
+
+/// The host, without the brackets of an IPv6 address, and the port of `https://HOST:PORT`.
+pub(crate) fn host_and_port(url: &str) -> Option<(String, u16)> {
+    let uri: http::Uri = url.parse().ok()?;
+    let host = uri.host().filter(|_| uri.scheme_str() == Some("https"))?;
+    Some((host.trim_start_matches('[').trim_end_matches(']').to_owned(), uri.port_u16().unwrap_or(443)))
 }
 
 /// Trusts the authority with one hash, and whoever has a certificate of it.
@@ -127,11 +129,18 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-/// Asks the cluster to sign `request_pem` and waits for the certificate.
+/// A new key, and the certificate that the cluster signs for it.
 ///
 /// # Errors
 /// When the request is refused or denied, or nobody signs it in time.
-pub(crate) async fn certificate(client: &Client, signer: &str, usages: &[&str], request_pem: &str) -> Result<String> {
+pub(crate) async fn identity(client: &Client, signer: &str, usages: &[&str], subject: &Subject) -> Result<Identity> {
+    let (request, key_pem) = pki::request(subject)?;
+    let certificate_pem = certificate(client, signer, usages, &request).await?;
+    Ok(Identity { certificate_pem, key_pem })
+}
+
+/// Asks the cluster to sign `request_pem` and waits for the certificate.
+async fn certificate(client: &Client, signer: &str, usages: &[&str], request_pem: &str) -> Result<String> {
     let api: Api<CertificateSigningRequest> = Api::all(client.clone());
     let request = CertificateSigningRequest {
         metadata: ObjectMeta { generate_name: Some("csr-".to_owned()), ..ObjectMeta::default() },

@@ -7,11 +7,10 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
 use apiserver::serve::tls;
-use base::backoff::{Backoff, Law};
 use base::files::{self, Access};
 use base::pki::{self, Identity, Subject, Usage};
 use base::{shutdown, task};
@@ -19,20 +18,17 @@ use client::connect::{self, Credentials, Server};
 use images::ContentStore;
 use kube::Client;
 
-use crate::arguments::{Node, NodeOptions};
+use crate::arguments::Node;
 use crate::node_daemon::{self, Cluster};
 use crate::node_identity::{self, NodeIdentity};
 use crate::signals::Signals;
-use crate::{data_folder, join, supervisor};
+use crate::{data_folder, join};
 
 /// Who signs certificates of nodes, and what for: upstream's names.
 const CLIENT_SIGNER: &str = "kubernetes.io/kube-apiserver-client-kubelet";
 const SERVING_SIGNER: &str = "kubernetes.io/kubelet-serving";
 const CLIENT_USAGES: [&str; 2] = ["digital signature", "client auth"];
 const SERVING_USAGES: [&str; 2] = ["digital signature", "server auth"];
-
-/// The wait after a renewal that failed.
-const RETRY: Law = Law::spread(Duration::from_secs(10), Duration::from_secs(3600));
 
 /// Runs until the process is asked to end.
 ///
@@ -55,30 +51,22 @@ pub async fn run(options: Node) -> Result<()> {
             (Some((port, config)), Some(renewal))
         }
     };
-    let renewal = renew(identity.clone(), membership.identity.clone(), places.clone(), name.clone(), client.clone());
+    let renewal = {
+        let member = (identity.clone(), places.clone(), name.clone(), client.clone());
+        move || renewed(member.clone())
+    };
+    let renewal = node_identity::keep_fresh("node", membership.identity.clone(), renewal);
     let _renewal = task::spawn("node certificate", renewal);
-    let content = content(&folder, &options.node).await?;
+    let content = ContentStore::open(options.node.artifacts.content(&folder)).await?;
     let (end_of_parts, parts) = shutdown::channel();
     let sweeping = task::spawn("artifacts", content.clone().run(parts));
     let cluster = Cluster { client, url: membership.url.clone(), identity, content, owns_content: true, port };
     let kubelet = node_daemon::prepare(&places.folder, name.clone(), ip, &options.node, cluster).await?;
     tracing::info!(node = name, server = membership.url, "the node starts");
-    supervisor::ready();
-
-    let (end_of_node, shutdown) = shutdown::channel();
-    let node = kubelet.run(shutdown);
-    tokio::pin!(node);
-    let ended = tokio::select! {
-        ended = &mut node => ended,
-        () = signals.first() => {
-            supervisor::stopping();
-            end_of_node.pull();
-            node.await
-        }
-    };
+    let ended = node_daemon::run(kubelet, signals).await;
     end_of_parts.pull();
     sweeping.await.context("the artifact store ended early")?;
-    Ok(ended?)
+    ended
 }
 
 /// Where the node keeps what it knows of its cluster.
@@ -182,35 +170,20 @@ async fn membership(places: &Places, name: &str, options: &Node) -> Result<Membe
 
 /// A certificate as the node `name`, for a new key.
 async fn client_certificate(client: &Client, name: &str) -> Result<Identity> {
-    let (request, key_pem) = pki::request(&node_identity::subject(name))?;
-    let certificate_pem = join::certificate(client, CLIENT_SIGNER, &CLIENT_USAGES, &request).await?;
-    Ok(Identity { certificate_pem, key_pem })
+    join::identity(client, CLIENT_SIGNER, &CLIENT_USAGES, &node_identity::subject(name)).await
 }
 
-/// Renews the node's certificate whenever it is due, with the certificate that it has.
-async fn renew(identity: NodeIdentity, mut current: Identity, places: Places, name: String, client: Client) {
-    let mut retry = Backoff::new(RETRY);
-    loop {
-        let renewed = async {
-            node_identity::due(&current).await?;
-            current = client_certificate(&client, &name).await?;
-            places.write_identity(&current)?;
-            identity.renew(&current)
-        };
-        match renewed.await {
-            Ok(()) => {
-                retry.reset();
-                tracing::info!("the node's certificate was renewed");
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the node's certificate cannot be renewed; trying again");
-                tokio::time::sleep(retry.next_wait()).await;
-            }
-        }
-    }
+/// Another certificate, asked for with the one that the node has, kept and shown.
+async fn renewed(member: (NodeIdentity, Places, String, Client)) -> Result<Identity> {
+    let (identity, places, name, client) = member;
+    let renewed = client_certificate(&client, &name).await?;
+    places.write_identity(&renewed)?;
+    identity.renew(&renewed)?;
+    Ok(renewed)
 }
 
 /// The certificate of the kubelet's HTTP API. It is asked for at each start, and kept in memory alone.
+#[derive(Clone)]
 struct Serving {
     name: String,
     ip: IpAddr,
@@ -219,11 +192,19 @@ struct Serving {
 
 impl Serving {
     /// The TLS of the port, and the task that renews its certificate.
-    async fn start(self, authority_pem: &str) -> Result<(std::sync::Arc<rustls::ServerConfig>, task::Task<()>)> {
+    async fn start(self, authority_pem: &str) -> Result<(Arc<rustls::ServerConfig>, task::Task<()>)> {
         let current = self.certificate().await?;
         let shown = tls::Serving::new(&current)?;
         let config = tls::config(shown.clone(), authority_pem)?;
-        Ok((config, task::spawn("serving certificate", self.renew(shown, current))))
+        let renew = move || {
+            let (serving, shown) = (self.clone(), shown.clone());
+            async move {
+                let renewed = serving.certificate().await?;
+                shown.renew(&renewed)?;
+                Ok(renewed)
+            }
+        };
+        Ok((config, task::spawn("serving certificate", node_identity::keep_fresh("serving", current, renew))))
     }
 
     async fn certificate(&self) -> Result<Identity> {
@@ -232,47 +213,14 @@ impl Serving {
             usage: Usage::Server,
             ..node_identity::subject(&self.name)
         };
-        let (request, key_pem) = pki::request(&subject)?;
-        let certificate_pem = join::certificate(&self.client, SERVING_SIGNER, &SERVING_USAGES, &request).await?;
-        Ok(Identity { certificate_pem, key_pem })
+        join::identity(&self.client, SERVING_SIGNER, &SERVING_USAGES, &subject).await
     }
-
-    async fn renew(self, shown: tls::Serving, mut current: Identity) {
-        let mut retry = Backoff::new(RETRY);
-        loop {
-            let renewed = async {
-                node_identity::due(&current).await?;
-                current = self.certificate().await?;
-                Ok::<_, anyhow::Error>(shown.renew(&current)?)
-            };
-            match renewed.await {
-                Ok(()) => retry.reset(),
-                Err(error) => {
-                    tracing::warn!(%error, "the serving certificate cannot be renewed; trying again");
-                    tokio::time::sleep(retry.next_wait()).await;
-                }
-            }
-        }
-    }
-}
-
-async fn content(folder: &Path, options: &NodeOptions) -> Result<ContentStore> {
-    let artifacts = &options.artifacts;
-    Ok(ContentStore::open(images::content::Options {
-        path: folder.join("blobs"),
-        bytes_max: artifacts.artifacts_max_size.0,
-        artifact_bytes_max: artifacts.artifact_max_size.0,
-        upload_life: artifacts.upload_ttl,
-    })
-    .await?)
 }
 
 /// The address that this machine has towards the server. No packet is sent to find it.
 fn own_address(url: &str) -> Result<IpAddr> {
     let unknown = || format!("cannot tell this machine's address towards {url}: give it with --node-ip");
-    let uri: http::Uri = url.parse().with_context(unknown)?;
-    let host = uri.host().with_context(unknown)?.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let target = std::net::ToSocketAddrs::to_socket_addrs(&(host.as_str(), uri.port_u16().unwrap_or(443)));
+    let target = std::net::ToSocketAddrs::to_socket_addrs(&join::host_and_port(url).with_context(unknown)?);
     let target: SocketAddr = target.with_context(unknown)?.next().with_context(unknown)?;
     let any: IpAddr = if target.is_ipv4() { [0, 0, 0, 0].into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0)).with_context(unknown)?;

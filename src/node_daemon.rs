@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use base::shutdown;
 use images::ContentStore;
 use images::distribution::{self, BuiltIn};
 use images::pull::Puller;
@@ -14,9 +15,10 @@ use kubelet::{Kubelet, Neighbours};
 use network::range::Range;
 use runtime::{Compiler, Runtime};
 
-use crate::VERSION;
 use crate::arguments::NodeOptions;
 use crate::node_identity::NodeIdentity;
+use crate::signals::Signals;
+use crate::{VERSION, supervisor};
 
 /// The first argument of a process that only compiles.
 pub(crate) const COMPILE: &str = "compile-wasm";
@@ -107,6 +109,26 @@ pub(crate) async fn prepare(
         ..kubelet::Options::new(name, ip, folder.to_owned(), pods, versions)
     };
     Ok(Kubelet::start(options, Neighbours { client, runtime, dialler: Some(dialler), puller })?)
+}
+
+/// Runs the daemon until the process is asked to end, and its pods have.
+///
+/// # Errors
+/// When the node cannot join, or its port cannot be had.
+pub(crate) async fn run(kubelet: Kubelet, signals: Signals) -> Result<()> {
+    supervisor::ready();
+    let (end_of_node, shutdown) = shutdown::channel();
+    let node = kubelet.run(shutdown);
+    tokio::pin!(node);
+    let ended = tokio::select! {
+        ended = &mut node => ended,
+        () = signals.first() => {
+            supervisor::stopping();
+            end_of_node.pull();
+            node.await
+        }
+    };
+    Ok(ended?)
 }
 
 /// Our own executable, as a compiler.

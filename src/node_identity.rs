@@ -1,18 +1,15 @@
 //! Who a node is, over TLS: its client certificate, which can be renewed while connections use it.
 
-use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use apiserver::serve::tls::{self, Serving};
+use base::backoff::{Backoff, Law};
 use base::clock;
 use base::pki::{self, Identity, Subject, Usage};
-use rustls::client::ResolvesClientCert;
+use rustls::ClientConfig;
 use rustls::crypto::ring;
-use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, SignatureScheme};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 /// The group of all nodes, as upstream's.
 const NODES: &str = "system:nodes";
@@ -20,16 +17,14 @@ const NODES: &str = "system:nodes";
 /// How often a certificate's age is looked at.
 const LOOK_EVERY: Duration = Duration::from_hours(1);
 
+/// The wait after a renewal that failed.
+const RETRY: Law = Law::spread(Duration::from_secs(10), Duration::from_secs(3600));
+
 /// A node's certificate and the authority that it trusts; clones share them.
 #[derive(Clone)]
 pub(crate) struct NodeIdentity {
-    current: Arc<Current>,
+    shown: Serving,
     config: Arc<ClientConfig>,
-}
-
-/// The certificate that is shown on new connections.
-struct Current {
-    key: RwLock<Arc<CertifiedKey>>,
 }
 
 impl NodeIdentity {
@@ -38,14 +33,14 @@ impl NodeIdentity {
     /// # Errors
     /// When one of them cannot be read.
     pub(crate) fn new(identity: &Identity, authority_pem: &str) -> Result<Self> {
-        let current = Arc::new(Current { key: RwLock::new(Arc::new(certified(identity)?)) });
+        let shown = Serving::new(identity)?;
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots(authority_pem)?)
-            .with_client_cert_resolver(Arc::clone(&current) as Arc<dyn ResolvesClientCert>);
+            .with_root_certificates(tls::authorities(authority_pem, "cluster's certificate authority")?)
+            .with_client_cert_resolver(Arc::new(shown.clone()));
         // A session that is resumed shows the certificate that it began with.
         config.resumption = rustls::client::Resumption::disabled();
-        Ok(Self { current, config: Arc::new(config) })
+        Ok(Self { shown, config: Arc::new(config) })
     }
 
     /// How to connect.
@@ -58,25 +53,7 @@ impl NodeIdentity {
     /// # Errors
     /// When it cannot be used; the old one then stays.
     pub(crate) fn renew(&self, identity: &Identity) -> Result<()> {
-        let key = Arc::new(certified(identity)?);
-        *self.current.key.write().unwrap_or_else(PoisonError::into_inner) = key;
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Current {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Current")
-    }
-}
-
-impl ResolvesClientCert for Current {
-    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.key.read().unwrap_or_else(PoisonError::into_inner)))
-    }
-
-    fn has_certs(&self) -> bool {
-        true
+        Ok(self.shown.renew(identity)?)
     }
 }
 
@@ -90,30 +67,38 @@ pub(crate) fn subject(name: &str) -> Subject {
     }
 }
 
+/// Has `renew` make and show another certificate whenever the one that is shown is due. What fails is told, and tried
+/// again.
+pub(crate) async fn keep_fresh<F>(what: &'static str, mut shown: Identity, renew: impl Fn() -> F)
+where
+    F: Future<Output = Result<Identity>>,
+{
+    let mut retry = Backoff::new(RETRY);
+    loop {
+        let renewed = async {
+            due(&shown).await?;
+            renew().await
+        };
+        match renewed.await {
+            Ok(identity) => {
+                shown = identity;
+                retry.reset();
+                tracing::info!(what, "a certificate was renewed");
+            }
+            Err(error) => {
+                tracing::warn!(what, %error, "a certificate cannot be renewed; trying again");
+                tokio::time::sleep(retry.next_wait()).await;
+            }
+        }
+    }
+}
+
 /// Completes when a certificate is to be renewed: at two thirds of its life. The date may be set meanwhile, so it is
 /// looked at every hour.
-///
-/// # Errors
-/// When the certificate cannot be read.
-pub(crate) async fn due(identity: &Identity) -> Result<()> {
+async fn due(identity: &Identity) -> Result<()> {
     let facts = pki::read_certificate(&identity.certificate_pem)?;
     while !apiserver::bootstrap::is_due(&facts, clock::now().as_second()) {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     Ok(())
-}
-
-fn roots(authority_pem: &str) -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(authority_pem.as_bytes()) {
-        roots.add(certificate.context("the cluster's certificate authority cannot be read")?)?;
-    }
-    Ok(roots)
-}
-
-fn certified(identity: &Identity) -> Result<CertifiedKey> {
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(identity.certificate_pem.as_bytes()).collect();
-    let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).context("the node's key cannot be read")?;
-    let key = ring::sign::any_supported_type(&key).context("the node's key cannot be used")?;
-    Ok(CertifiedKey::new(chain.context("the node's certificate cannot be read")?, key))
 }

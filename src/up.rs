@@ -9,15 +9,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use apiserver::authentication::User;
-use base::pki::{Authority, Identity, Subject};
-use base::{shutdown, task};
+use base::task;
 
 use crate::arguments::Up;
 use crate::control_plane::{self, ControlPlane};
 use crate::node_daemon::{self, Cluster};
 use crate::node_identity::{self, NodeIdentity};
 use crate::signals::Signals;
-use crate::{data_folder, supervisor, welcome};
+use crate::{data_folder, welcome};
 
 /// How long the node's certificate lives. It is made anew at each start, never written down, and renewed at two thirds.
 const CERTIFICATE_LIFE: Duration = Duration::from_hours(365 * 24);
@@ -35,8 +34,15 @@ pub async fn run(options: Up) -> Result<()> {
     let subject = node_identity::subject(&name);
     let issued = plane.authority.issue(&subject, CERTIFICATE_LIFE)?;
     let identity = NodeIdentity::new(&issued, plane.authority.certificate_pem())?;
-    let renewal = renew(identity.clone(), issued, subject.clone(), Arc::clone(&plane.authority));
-    let _renewal = task::spawn("node certificate", renewal);
+    let renewal = {
+        let (identity, subject, authority) = (identity.clone(), subject.clone(), Arc::clone(&plane.authority));
+        move || {
+            let renewed = authority.issue(&subject, CERTIFICATE_LIFE).map_err(anyhow::Error::from);
+            let renewed = renewed.and_then(|issued| identity.renew(&issued).map(|()| issued));
+            std::future::ready(renewed)
+        }
+    };
+    let _renewal = task::spawn("node certificate", node_identity::keep_fresh("node", issued, renewal));
     let user = User::authenticated(&subject.common_name, subject.organization.into_iter().collect());
     let cluster = Cluster {
         client: control_plane::in_process(&plane.server, user),
@@ -49,37 +55,10 @@ pub async fn run(options: Up) -> Result<()> {
     let ip = options.node.node_ip.unwrap_or_else(|| node_ip(options.control_plane.listen.ip()));
     let kubelet = node_daemon::prepare(&node_folder, name, ip, &options.node, cluster).await?;
     welcome::say(&folder, &plane.url, plane.is_new, "kubectl get nodes");
-    supervisor::ready();
-
-    let (end_of_node, shutdown) = shutdown::channel();
-    let node = kubelet.run(shutdown);
-    tokio::pin!(node);
-    let ended = tokio::select! {
-        ended = &mut node => ended,
-        () = signals.first() => {
-            supervisor::stopping();
-            // The pods end first, while the API server still hears how.
-            end_of_node.pull();
-            node.await
-        }
-    };
+    // The pods end first, while the API server still hears how.
+    let ended = node_daemon::run(kubelet, signals).await;
     plane.end().await?;
-    Ok(ended?)
-}
-
-/// Makes the node's certificate anew whenever it is due.
-async fn renew(identity: NodeIdentity, mut issued: Identity, subject: Subject, authority: Arc<Authority>) {
-    loop {
-        let renewed = async {
-            node_identity::due(&issued).await?;
-            issued = authority.issue(&subject, CERTIFICATE_LIFE)?;
-            identity.renew(&issued)
-        };
-        if let Err(error) = renewed.await {
-            return tracing::error!(%error, "the node's certificate cannot be renewed; it serves until it runs out");
-        }
-        tracing::info!(user = subject.common_name, "the node's certificate was renewed");
-    }
+    ended
 }
 
 /// The node's address: the one that the API server listens on, or this machine's own.
