@@ -15,7 +15,9 @@ use wasmtime_wasi::{p2, p3};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
+use crate::mappings::{self, Mapped, Mappings, NoMappings, StoreMappings};
 use crate::profiles::{POOL_STORES, Profile, fingerprint};
+use crate::sandbox::INSTANCES_MAX;
 use crate::sandbox::state::{ComponentState, ModuleState};
 use cache::{Artifact, Cache, Key, Native};
 use compiler::Compilers;
@@ -45,6 +47,10 @@ pub(crate) struct Inner {
     on_demand: Program,
     /// For [`Profile::Request`], unless the program is too large for a slot of the pool.
     pooled: Option<(Program, Arc<Semaphore>)>,
+    /// Where its stores take their mappings.
+    mappings: Mappings,
+    /// Those of the code itself.
+    _mapped: Mapped,
 }
 
 /// A linked program of one engine.
@@ -57,6 +63,22 @@ pub(crate) enum Program {
     Command3(p3::bindings::CommandPre<ComponentState>),
     /// An http component of WASI 0.3.
     Http3(ServicePre<ComponentState>),
+}
+
+impl Program {
+    /// Linear memories of one instance.
+    fn memories(&self) -> usize {
+        let of_component = |component: &Component| component.resources_required();
+        let required = match self {
+            Self::Module(pre) => Some(pre.module().resources_required()),
+            Self::Command(pre) => of_component(pre.instance_pre().component()),
+            Self::Http(pre) => of_component(pre.instance_pre().component()),
+            Self::Command3(pre) => of_component(pre.instance_pre().component()),
+            Self::Http3(pre) => of_component(pre.instance_pre().component()),
+        };
+        // One that is handed modules from outside could have any number; nothing here hands it any.
+        required.map_or(INSTANCES_MAX, |required| usize::try_from(required.num_memories).unwrap_or(INSTANCES_MAX))
+    }
 }
 
 /// Why a program cannot be had. Each text is for the pod's author.
@@ -83,6 +105,9 @@ pub enum LoadError {
     /// The code cache failed.
     #[error(transparent)]
     Cache(#[from] cache::Error),
+    /// The process has no mappings left for its code.
+    #[error("cannot be loaded: {0}")]
+    Mappings(#[from] NoMappings),
     /// The runtime is ending.
     #[error("cannot be loaded: {0}")]
     Ending(#[from] base::task::Ended),
@@ -106,6 +131,7 @@ pub(crate) struct Loader {
     preview3: Option<Host>,
     /// One permit a slot of the pool.
     slots: Arc<Semaphore>,
+    mappings: Mappings,
     cache: Cache,
     compilers: Compilers,
 }
@@ -131,6 +157,11 @@ impl Code {
             Some((program, slot)) => (program, Some(slot)),
             None => (&self.inner.on_demand, None),
         }
+    }
+
+    /// The mappings of one store outside the pool.
+    pub(crate) fn map_store(&self) -> Result<StoreMappings, NoMappings> {
+        StoreMappings::take(&self.inner.mappings, self.inner.on_demand.memories())
     }
 
     pub(crate) fn downgrade(&self) -> std::sync::Weak<Inner> {
@@ -216,13 +247,19 @@ impl Entry {
 }
 
 impl Loader {
-    pub(crate) fn new(cache: Cache, compilers: Compilers, preview3: bool) -> wasmtime::Result<Self> {
+    pub(crate) fn new(
+        cache: Cache,
+        compilers: Compilers,
+        mappings: Mappings,
+        preview3: bool,
+    ) -> wasmtime::Result<Self> {
         Ok(Self {
             pooled: Host::new(Profile::Request)?,
             dense: Host::new(Profile::Dense)?,
             guarded: Host::new(Profile::Guarded)?,
             preview3: preview3.then(|| Host::new(Profile::Preview3)).transpose()?,
             slots: Arc::new(Semaphore::new(usize::try_from(POOL_STORES).unwrap_or(usize::MAX))),
+            mappings,
             cache,
             compilers,
         })
@@ -270,6 +307,7 @@ impl Loader {
     }
 
     fn link(&self, artifact: &Artifact, profile: Profile) -> Result<Code, LoadError> {
+        let mut mapped = self.mappings.take(mappings::OF_CODE)?;
         let on_demand = self.on_demand(profile)?.link(artifact)?;
         let kind = match &on_demand {
             Program::Module(_) => Kind::Module,
@@ -279,7 +317,10 @@ impl Loader {
         let pooled = match profile {
             // It was just linked elsewhere, so an error means that it does not fit a slot.
             Profile::Request => match self.pooled.link(artifact) {
-                Ok(program) => Some((program, Arc::clone(&self.slots))),
+                Ok(program) => {
+                    mapped.grow(mappings::OF_CODE)?;
+                    Some((program, Arc::clone(&self.slots)))
+                }
                 Err(error) => {
                     tracing::debug!(%error, "a program does not fit the pool and runs on demand");
                     None
@@ -287,7 +328,8 @@ impl Loader {
             },
             Profile::Dense | Profile::Guarded | Profile::Preview3 => None,
         };
-        Ok(Code::from_inner(Arc::new(Inner { kind, profile, on_demand, pooled })))
+        let mappings = self.mappings.clone();
+        Ok(Code::from_inner(Arc::new(Inner { kind, profile, on_demand, pooled, mappings, _mapped: mapped })))
     }
 }
 

@@ -4,8 +4,8 @@
 //! callers hand in a `.wasm` file with its digest and a [`SandboxSpec`], and get a [`Sandbox`] that says why it ended.
 //!
 //! Reading order: `runtime` (the handle), `profiles` (engine settings and their reasons), `code` (compiled, cached,
-//! linked, and what may be imported), `threads` (who polls guests, and when), `sandbox` (one guest's life, limits,
-//! streams, mounts, http).
+//! linked, and what may be imported), `mappings` (what guests may take of the process's own), `threads` (who polls
+//! guests, and when), `sandbox` (one guest's life, limits, streams, mounts, http).
 //!
 //! # Why
 //! - Guests have threads and a run queue of our own instead of tokio's, because tokio's workers know neither weights
@@ -15,6 +15,7 @@
 
 mod code;
 pub mod cost;
+mod mappings;
 mod profiles;
 mod runtime;
 mod sandbox;
@@ -24,6 +25,7 @@ pub use code::cache::Error as CacheError;
 pub use code::compiler::{Compiler, Error as CompileError, compile_main};
 pub use code::imports::offered_imports;
 pub use code::{Code, Kind, LoadError};
+pub use mappings::NoMappings;
 pub use profiles::Profile;
 pub use runtime::{Error, Options, Runtime};
 pub use sandbox::{

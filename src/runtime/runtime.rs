@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::code::cache::Cache;
 use crate::code::compiler::{Bounds, Compiler, Compilers};
 use crate::code::{Code, Inner, LoadError, Loader, cache};
+use crate::mappings::{self, Mappings};
 use crate::profiles::Profile;
 use crate::sandbox::{self, Sandbox, SandboxSpec, StartError};
 use crate::threads::{Threads, Ticker};
@@ -27,6 +28,8 @@ pub struct Options {
     pub compile_memory_bytes: u64,
     /// Threads that guests run on; as many as processors is right.
     pub threads: usize,
+    /// Memory mappings for all guests and their code; beyond them, starts are refused.
+    pub mappings_max: usize,
     /// Whether there is a [`Profile::Preview3`]: what wasmtime promises about hostile guests leaves WASI 0.3 out.
     pub preview3: bool,
 }
@@ -62,7 +65,7 @@ pub enum Error {
 
 impl Options {
     /// Options with the usual bounds: 4 GiB of code on disk, a minute and 1 GiB of memory for each compilation, a guest
-    /// thread a processor, no WASI 0.3.
+    /// thread a processor, the mappings that the kernel gives this process less the host's share, no WASI 0.3.
     #[must_use]
     pub fn new(cache_dir: PathBuf, compiler: Compiler) -> Self {
         Self {
@@ -72,6 +75,7 @@ impl Options {
             compile_deadline: Duration::from_secs(60),
             compile_memory_bytes: 1 << 30,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            mappings_max: mappings::of_process(),
             preview3: false,
         }
     }
@@ -86,7 +90,8 @@ impl Runtime {
         let cache = Cache::open(options.cache_dir, options.cache_max_bytes)?;
         let bounds = Bounds { deadline: options.compile_deadline, memory_bytes: options.compile_memory_bytes };
         let compilers = Compilers::new(options.compiler, bounds);
-        let loader = Loader::new(cache, compilers, options.preview3);
+        let mappings = Mappings::new(options.mappings_max);
+        let loader = Loader::new(cache, compilers, mappings, options.preview3);
         let loader = loader.map_err(|error| Error::Engine(format!("{error:#}")))?;
         let ticker = Ticker::start(loader.engines()).map_err(Error::Threads)?;
         let threads = Threads::start(options.threads, ticker).map_err(Error::Threads)?;
@@ -113,7 +118,7 @@ impl Runtime {
     /// Starts a sandbox; the guest runs from now on.
     ///
     /// # Errors
-    /// When its mounts cannot be opened or its strings not be handed over.
+    /// When its mounts cannot be opened, its strings not be handed over, or no mappings are left for it.
     pub fn start_sandbox(&self, code: &Code, spec: SandboxSpec) -> Result<Sandbox, StartError> {
         sandbox::start(&self.shared.threads, code, spec)
     }

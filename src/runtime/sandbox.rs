@@ -26,16 +26,17 @@ use wasmtime::component::Accessor;
 
 pub use exit::{Exit, TRAP_TEXT_MAX};
 pub use http::{CONNECTIONS_MAX, HttpOptions};
-pub(crate) use limits::TABLE_ELEMENTS_MAX;
+pub(crate) use limits::{INSTANCES_MAX, TABLE_ELEMENTS_MAX};
 pub use limits::{Limits, MEMORY_MAX};
 pub use pipe::{Discard, OutputSink, Reader, Writer, pipe};
 pub use spec::{Access, Mount, SandboxSpec, StartError};
 
 use crate::code::{Code, Kind, Program};
+use crate::mappings::StoreMappings;
 use crate::threads::{Account, Afterwards, Threads};
-use limits::Memory;
+use limits::{Denied, Limiter, Memory};
 use spec::{Context, Outputs};
-use state::{ComponentState, Denied};
+use state::ComponentState;
 
 /// A running or ended sandbox; clones are the same one. When the last is dropped, the guest is killed.
 #[derive(Clone)]
@@ -98,7 +99,9 @@ pub(crate) fn start(threads: &Arc<Threads>, code: &Code, mut spec: SandboxSpec) 
     } else {
         let (wasi, outputs) = context.wasi()?;
         // Large, and moved from future into future: boxed it is there once.
-        let command = Box::new(Command { code: code.clone(), wasi, outputs, memory: Arc::clone(&memory) });
+        let mappings = Some(code.map_store()?);
+        let command = Command { code: code.clone(), wasi, outputs, memory: Arc::clone(&memory), mappings };
+        let command = Box::new(command);
         threads.spawn(name, Arc::clone(&account), async move {
             let exit = command.run(ends).await;
             tell(told, exit)
@@ -205,13 +208,18 @@ struct Command {
     wasi: wasmtime_wasi::WasiCtxBuilder,
     outputs: Outputs,
     memory: Arc<Memory>,
+    /// Taken when it starts, for it may find no slot of the pool.
+    mappings: Option<StoreMappings>,
 }
 
 impl Command {
     async fn run(mut self: Box<Self>, ends: Ends) -> Exit {
-        let Self { code, wasi, outputs, memory } = &mut *self;
+        let Self { code, wasi, outputs, memory, mappings } = &mut *self;
         let denied = Denied::default();
-        let call = call(code, wasi, memory, &denied);
+        let (program, slot) = code.program();
+        let mappings = mappings.take().filter(|_| slot.is_none());
+        let limiter = Limiter::new(Arc::clone(memory), denied.clone(), mappings);
+        let call = call(program, wasi, limiter);
         let exit = tokio::select! {
             biased;
             () = ends.kill.requested() => return Exit::Killed,
@@ -225,28 +233,22 @@ impl Command {
 }
 
 /// Instantiates and calls a command.
-async fn call(
-    code: &Code,
-    wasi: &mut wasmtime_wasi::WasiCtxBuilder,
-    memory: &Arc<Memory>,
-    denied: &Denied,
-) -> wasmtime::Result<()> {
-    let (program, _slot) = code.program();
+async fn call(program: &Program, wasi: &mut wasmtime_wasi::WasiCtxBuilder, limiter: Limiter) -> wasmtime::Result<()> {
     match program {
         Program::Module(pre) => {
-            let mut store = state::module_store(pre.module().engine(), wasi, memory, denied);
+            let mut store = state::module_store(pre.module().engine(), wasi, limiter);
             let instance = pre.instantiate_async(&mut store).await?;
             let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
             start.call_async(&mut store, ()).await
         }
         Program::Command(pre) => {
-            let mut store = state::component_store(pre.engine(), wasi, memory, denied);
+            let mut store = state::component_store(pre.engine(), wasi, limiter);
             let command = pre.instantiate_async(&mut store).await?;
             let outcome = command.wasi_cli_run().call_run(&mut store).await?;
             outcome.map_err(|()| wasmtime_wasi::I32Exit(1).into())
         }
         Program::Command3(pre) => {
-            let mut store = state::component_store(pre.engine(), wasi, memory, denied);
+            let mut store = state::component_store(pre.engine(), wasi, limiter);
             let command = pre.instantiate_async(&mut store).await?;
             let run = async |guest: &Accessor<ComponentState>| {
                 let outcome = command.wasi_cli_run().call_run(guest).await;

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use wasmtime::ResourceLimiter;
 
+use crate::mappings::{NoMappings, OWN_TABLE_BYTES, StoreMappings};
+
 /// What a sandbox may use.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Limits {
@@ -33,7 +35,7 @@ pub(crate) const TABLE_ELEMENTS_MAX: usize = 1 << 20;
 
 /// Core instances, tables and memories of one store. Each costs the host memory that the cap does not count; real
 /// components have up to a few dozen (interpreters linked from many modules).
-const INSTANCES_MAX: usize = 256;
+pub(crate) const INSTANCES_MAX: usize = 256;
 
 /// Host resources (open files and directories, streams, pollables, http fields) that one store may hold.
 /// At the limit, opening fails with the guest's "no memory" or traps; what is open stays.
@@ -61,8 +63,17 @@ pub(crate) struct Limiter {
     held: u64,
     /// Bytes of the growth asked for last, given back if it fails after all.
     last: u64,
-    /// Whether this store was denied growth.
-    denied: Arc<AtomicBool>,
+    /// Whether the growth asked for last makes a memory.
+    makes_memory: bool,
+    /// Of the process's mappings; `None` for a store of the pool, whose mappings are there already.
+    mappings: Option<StoreMappings>,
+    denied: Denied,
+}
+
+/// Tells whether a store was denied memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Denied {
+    flag: Arc<AtomicBool>,
 }
 
 impl Memory {
@@ -105,8 +116,8 @@ impl Memory {
 
 impl Limiter {
     /// A limiter for one store; `denied` is raised when it refuses growth.
-    pub(crate) fn new(memory: Arc<Memory>, denied: Arc<AtomicBool>) -> Self {
-        Self { memory, held: 0, last: 0, denied }
+    pub(crate) fn new(memory: Arc<Memory>, denied: Denied, mappings: Option<StoreMappings>) -> Self {
+        Self { memory, held: 0, last: 0, makes_memory: false, mappings, denied }
     }
 
     fn grow(&mut self, current: u64, desired: u64, maximum: Option<u64>) -> bool {
@@ -124,14 +135,26 @@ impl Limiter {
     }
 
     fn deny(&self) -> bool {
-        self.denied.store(true, Ordering::Release);
+        self.denied.flag.store(true, Ordering::Release);
         false
+    }
+
+    /// Pays for a mapping; without one left, growth is denied as beyond the cap.
+    fn map(&mut self, pay: impl FnOnce(&mut StoreMappings) -> Result<(), NoMappings>) -> bool {
+        let paid = self.mappings.as_mut().map_or(Ok(()), pay);
+        paid.inspect_err(|error| tracing::debug!(%error, "a guest cannot grow")).is_ok() || self.deny()
     }
 
     fn give_last_back(&mut self) {
         let bytes = std::mem::take(&mut self.last);
         self.held -= bytes;
         self.memory.give_back(bytes);
+    }
+}
+
+impl Denied {
+    pub(crate) fn is_raised(&self) -> bool {
+        self.flag.load(Ordering::Acquire)
     }
 }
 
@@ -143,12 +166,23 @@ impl Drop for Limiter {
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(self.grow(current as u64, desired as u64, maximum.map(|maximum| maximum as u64)))
+        if !self.grow(current as u64, desired as u64, maximum.map(|maximum| maximum as u64)) {
+            return Ok(false);
+        }
+        self.makes_memory = current == 0 && desired > 0;
+        if self.makes_memory && !self.map(StoreMappings::make_memory) {
+            self.give_last_back();
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
         tracing::debug!(%error, "a guest's memory could not grow");
         self.give_last_back();
+        if let Some(mappings) = self.mappings.as_mut().filter(|_| self.makes_memory) {
+            mappings.unmake_memory();
+        }
         Ok(())
     }
 
@@ -159,7 +193,15 @@ impl ResourceLimiter for Limiter {
             return Ok(self.deny());
         }
         let bytes = |elements: usize| (elements as u64).saturating_mul(TABLE_ELEMENT_BYTES);
-        Ok(self.grow(bytes(current), bytes(desired), maximum.map(bytes)))
+        if !self.grow(bytes(current), bytes(desired), maximum.map(bytes)) {
+            return Ok(false);
+        }
+        let becomes_large = bytes(current) < OWN_TABLE_BYTES && bytes(desired) >= OWN_TABLE_BYTES;
+        if becomes_large && !self.map(StoreMappings::make_table) {
+            self.give_last_back();
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
@@ -188,7 +230,7 @@ mod tests {
     const PAGE: usize = 65_536;
 
     fn limiter(memory: &Arc<Memory>) -> Limiter {
-        Limiter::new(Arc::clone(memory), Arc::default())
+        Limiter::new(Arc::clone(memory), Denied::default(), None)
     }
 
     #[test]
@@ -197,7 +239,7 @@ mod tests {
         let (mut one, mut other) = (limiter(&memory), limiter(&memory));
         assert!(one.memory_growing(0, 2 * PAGE, None).unwrap());
         assert!(!other.memory_growing(0, 2 * PAGE, None).unwrap());
-        assert!(other.denied.load(Ordering::Acquire) && !one.denied.load(Ordering::Acquire));
+        assert!(other.denied.is_raised() && !one.denied.is_raised());
         assert!(other.table_growing(0, 100, None).unwrap());
         drop(one);
         assert_eq!((memory.used(), memory.peak()), (800, 2 * PAGE as u64 + 800));
@@ -209,7 +251,7 @@ mod tests {
         for (maximum, is_denied) in [(None, true), (Some(TABLE_ELEMENTS_MAX), true), (Some(10), false)] {
             let mut limiter = limiter(&Memory::new(&Limits::default()));
             assert!(!limiter.table_growing(0, TABLE_ELEMENTS_MAX + 1, maximum).unwrap());
-            assert_eq!(limiter.denied.load(Ordering::Acquire), is_denied, "{maximum:?}");
+            assert_eq!(limiter.denied.is_raised(), is_denied, "{maximum:?}");
         }
     }
 
@@ -218,7 +260,7 @@ mod tests {
         let memory = Memory::new(&Limits::default());
         let mut limiter = limiter(&memory);
         assert!(!limiter.memory_growing(0, 2 * PAGE, Some(PAGE)).unwrap());
-        assert!(!limiter.denied.load(Ordering::Acquire));
+        assert!(!limiter.denied.is_raised());
         assert!(limiter.memory_growing(0, PAGE, Some(PAGE)).unwrap());
         limiter.memory_grow_failed(wasmtime::format_err!("no pages left")).unwrap();
         assert_eq!(memory.used(), 0);

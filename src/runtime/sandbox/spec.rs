@@ -12,6 +12,7 @@ use super::http::HttpOptions;
 use super::limits::{Limits, RANDOM_BYTES_MAX};
 use super::pipe::{OutputSink, Reader};
 use super::stdio::{Input, Output};
+use crate::mappings::NoMappings;
 
 /// All that a sandbox is started with.
 pub struct SandboxSpec {
@@ -86,6 +87,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The process has no mappings left for it.
+    #[error(transparent)]
+    Mappings(#[from] NoMappings),
 }
 
 /// Bytes of arguments and environment together: what Linux gives a process by default.

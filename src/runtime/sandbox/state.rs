@@ -1,8 +1,5 @@
 //! What a store carries: the guest's view of WASI and the watch over its limits.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, ResourceLimiter, Store};
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -11,7 +8,7 @@ use wasmtime_wasi_http::{
     Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
-use super::limits::{HOSTCALL_BYTES_MAX, Limiter, Memory, RESOURCES_MAX};
+use super::limits::{HOSTCALL_BYTES_MAX, Limiter, RESOURCES_MAX};
 use crate::threads::SLICE_TICKS;
 
 /// State of a WASI 0.1 module.
@@ -35,43 +32,19 @@ struct Hooks;
 /// Bytes of one request's or response's header fields, as they lie in memory.
 const FIELDS_BYTES_MAX: usize = 128 << 10;
 
-/// Tells whether a store was denied memory.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Denied {
-    flag: Arc<AtomicBool>,
-}
-
-impl Denied {
-    pub(crate) fn is_raised(&self) -> bool {
-        self.flag.load(Ordering::Acquire)
-    }
-}
-
 /// A store for a module.
-pub(crate) fn module_store(
-    engine: &Engine,
-    wasi: &mut WasiCtxBuilder,
-    memory: &Arc<Memory>,
-    denied: &Denied,
-) -> Store<ModuleState> {
+pub(crate) fn module_store(engine: &Engine, wasi: &mut WasiCtxBuilder, limiter: Limiter) -> Store<ModuleState> {
     let mut wasi = wasi.build_p1();
     wasi.ctx().table.set_max_capacity(RESOURCES_MAX);
-    let limiter = Limiter::new(Arc::clone(memory), Arc::clone(&denied.flag));
     bounded(engine, ModuleState { wasi, limiter }, |state| &mut state.limiter)
 }
 
 /// A store for a component.
-pub(crate) fn component_store(
-    engine: &Engine,
-    wasi: &mut WasiCtxBuilder,
-    memory: &Arc<Memory>,
-    denied: &Denied,
-) -> Store<ComponentState> {
+pub(crate) fn component_store(engine: &Engine, wasi: &mut WasiCtxBuilder, limiter: Limiter) -> Store<ComponentState> {
     let mut table = ResourceTable::new();
     table.set_max_capacity(RESOURCES_MAX);
     let mut http = WasiHttpCtx::new();
     http.set_field_size_limit(FIELDS_BYTES_MAX);
-    let limiter = Limiter::new(Arc::clone(memory), Arc::clone(&denied.flag));
     let state = ComponentState { wasi: wasi.build(), table, http, hooks: Hooks, limiter };
     let mut store = bounded(engine, state, |state| &mut state.limiter);
     // Tasks, streams and futures of WASI 0.3 are in a table of their own.

@@ -16,9 +16,9 @@ use wasmtime_wasi_http::{Error as HttpError, WasiHttpView as _};
 use super::reply::{Refusal, Reply};
 use crate::code::{Code, Program};
 use crate::sandbox::exit::{Exit, trap_text};
-use crate::sandbox::limits::Memory;
+use crate::sandbox::limits::{Denied, Limiter, Memory};
 use crate::sandbox::spec::Context;
-use crate::sandbox::state::{ComponentState, Denied, component_store};
+use crate::sandbox::state::{ComponentState, component_store};
 
 /// What a request's guest is made of.
 pub(in crate::sandbox) struct Guest {
@@ -37,7 +37,7 @@ impl Guest {
         reply: Reply,
         ended: impl Future<Output = Refusal>,
     ) {
-        let (program, _slot) = self.code.program();
+        let (program, slot) = self.code.program();
         let engine = match program {
             Program::Http(pre) => pre.engine(),
             Program::Http3(pre) => pre.engine(),
@@ -50,8 +50,16 @@ impl Guest {
                 return reply.refuse(Refusal::Failed);
             }
         };
+        let mappings = match slot.is_none().then(|| self.code.map_store()).transpose() {
+            Ok(mappings) => mappings,
+            Err(error) => {
+                tracing::warn!(sandbox = %name, %error, "a request's guest cannot be started");
+                return reply.refuse(Refusal::Busy);
+            }
+        };
         let denied = Denied::default();
-        let mut store = component_store(engine, &mut wasi, &self.memory, &denied);
+        let limiter = Limiter::new(Arc::clone(&self.memory), denied.clone(), mappings);
+        let mut store = component_store(engine, &mut wasi, limiter);
         let called = async {
             match program {
                 Program::Http3(pre) => call3(&mut store, pre, request, &reply).await,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use runtime::{Access, Exit, Limits, Mount, OutputSink, Profile, StartError};
+use runtime::{Access, Exit, Limits, LoadError, Mount, OutputSink, Profile, StartError};
 
 use crate::support::{Bench, args, hello, module, spin, text};
 
@@ -197,4 +197,55 @@ async fn a_panic_of_the_host_ends_one_guest_alone() {
     let unlucky = bench.start(&code, |spec| spec.stdout = Arc::new(Panics));
     assert!(matches!(unlucky.ends().await, Exit::Trap(_)));
     assert_eq!(bench.start(&code, |_| {}).ends().await, Exit::Code(0));
+}
+
+#[tokio::test]
+async fn what_would_exhaust_the_mappings_of_the_process_is_refused_until_others_end() {
+    // Four for the code, six for each guest.
+    let bench = Bench::with_mappings(4 + 2 * 6);
+    let code = bench.load(&spin()).await;
+    let [first, _second] = [(); 2].map(|()| bench.start(&code, |_| {}));
+    let refused = bench.try_start(&code, |_| {}).err().unwrap();
+    assert!(
+        matches!(refused, StartError::Mappings(_)) && refused.to_string().contains("vm.max_map_count"),
+        "{refused}"
+    );
+    let unloadable = bench.try_load(&hello(), Profile::Dense).await.err().unwrap();
+    assert!(matches!(unloadable, LoadError::Mappings(_)), "{unloadable}");
+    first.sandbox.kill();
+    first.ends().await;
+    bench.start(&code, |_| {});
+}
+
+/// A module of 20 memories, each with data in its middle, and a large table, that says a word and never ends.
+fn many_memories() -> String {
+    let memories = "(memory 3 9) ".repeat(20);
+    let data: String = (0..20).map(|index| format!("(data (memory {index}) (i32.const 70000) \"x\") ")).collect();
+    format!(
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+            {memories} {data} (table 100000 funcref) (export "memory" (memory 0))
+            (data (i32.const 0) "\08\00\00\00\01\00\00\00!")
+            (func (export "_start")
+                (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))
+                (loop $again (br $again))))"#
+    )
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn mappings_are_counted_as_the_kernel_counts_them() {
+    let mapped = || std::fs::read_to_string("/proc/self/maps").unwrap().lines().count();
+    let counted = 2 + 20 * 4 + 1;
+    let bench = Bench::with_mappings(4 + counted);
+    let code = bench.load(&many_memories()).await;
+    let before = mapped();
+    let started = bench.start(&code, |_| {});
+    assert_eq!(started.stdout.next().await.as_deref(), Some(&b"!"[..]));
+    let taken = mapped() - before;
+    assert!((counted / 2..=counted).contains(&taken), "{taken} mappings were taken, {counted} counted");
+
+    let short = Bench::with_mappings(4 + counted - 1);
+    let code = short.load(&many_memories()).await;
+    assert!(matches!(short.start(&code, |_| {}).ends().await, Exit::MemoryLimit(_) | Exit::Trap(_)));
 }

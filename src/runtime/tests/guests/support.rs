@@ -45,6 +45,11 @@ impl Bench {
         Self::with(|options| options.preview3 = true)
     }
 
+    /// A runtime with few mappings for guests.
+    pub(crate) fn with_mappings(max: usize) -> Self {
+        Self::with(|options| options.mappings_max = max)
+    }
+
     fn with(change: impl FnOnce(&mut Options)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = Options::new(folder.path().join("code"), Compiler::InProcess);
