@@ -83,10 +83,13 @@ impl ControlPlane {
         ];
 
         let (end_of_work, shutdown) = shutdown::channel();
-        let informers = |user: &str| Informers::new(in_process(&server, User::authenticated(user, Vec::new())));
-        let scheduler = Scheduler::new(informers(scheduler::USER), scheduler::DEFAULT_NAME);
+        let client = |user: &str| in_process(&server, User::authenticated(user, Vec::new()));
+        // One copy of each pod and node for both.
+        let informers = Informers::new(client(scheduler::USER));
+        let of_controllers = informers.shared_with(client(controllers::USER));
+        let scheduler = Scheduler::new(&informers, scheduler::DEFAULT_NAME);
         let controllers = controllers::run(
-            informers(controllers::USER),
+            of_controllers,
             controllers::Options {
                 nodes: controllers::nodes::Options {
                     monitor_grace_period: options.node_monitor_grace_period,

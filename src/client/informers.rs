@@ -25,7 +25,14 @@ impl Informers {
         Self { client, started: Arc::default() }
     }
 
-    /// The client that they speak through.
+    /// The same informers for who writes through another `client`. What is read by now stays as it is; what is asked
+    /// for first here is read through `client`.
+    #[must_use]
+    pub fn shared_with(&self, client: Client) -> Self {
+        Self { client, started: Arc::clone(&self.started) }
+    }
+
+    /// The client to write through.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client

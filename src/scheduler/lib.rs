@@ -29,14 +29,16 @@ mod resources;
 mod schedule;
 mod state;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base::shutdown::Shutdown;
 use base::task;
-use client::Informers;
 use client::events::{self, Recorder, Source};
+use client::{Informer, Informers};
 use k8s_openapi::api::core::v1 as core;
+use kube::Client;
 use tokio::sync::Semaphore;
 
 use crate::bind::{Binder, Bound};
@@ -58,18 +60,21 @@ const REQUESTS_MAX: usize = 256;
 const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A scheduler, before it runs.
-#[derive(Debug)]
 pub struct Scheduler {
-    informers: Informers,
+    client: Client,
+    nodes: Informer<core::Node>,
+    pods: Informer<core::Pod>,
     knowledge: Knowledge,
     name: String,
 }
 
 impl Scheduler {
-    /// A scheduler of the pods that name `name` (see [`DEFAULT_NAME`]).
+    /// A scheduler of the pods that name `name` (see [`DEFAULT_NAME`]). It begins to read at once, so that those who
+    /// share `informers`, and read less of pods and nodes than it does, find what it keeps of them.
     #[must_use]
-    pub fn new(informers: Informers, name: &str) -> Self {
-        Self { informers, knowledge: Knowledge::new(name), name: name.to_owned() }
+    pub fn new(informers: &Informers, name: &str) -> Self {
+        let (nodes, pods) = (informers.of(), informers.of_pruned(pod::prune));
+        Self { client: informers.client().clone(), nodes, pods, knowledge: Knowledge::new(name), name: name.to_owned() }
     }
 
     /// How many pods wait for a node.
@@ -82,12 +87,11 @@ impl Scheduler {
     pub async fn run(&self, shutdown: Shutdown) {
         let source = Source { component: self.name.clone(), host: String::new() };
         let (recorder, writer) = events::channel(source);
-        let client = self.informers.client().clone();
-        tokio::join!(writer.run(client, shutdown.clone()), self.place(recorder, shutdown));
+        tokio::join!(writer.run(self.client.clone(), shutdown.clone()), self.place(recorder, shutdown));
     }
 
     async fn place(&self, recorder: Recorder, shutdown: Shutdown) {
-        let (nodes, pods) = (self.informers.of::<core::Node>(), self.informers.of::<core::Pod>());
+        let Self { nodes, pods, .. } = self;
         self.knowledge.clear();
         let knowledge = self.knowledge.clone();
         let _nodes = nodes.subscribe(move |change| knowledge.node_changed(change));
@@ -99,7 +103,7 @@ impl Scheduler {
             return;
         }
 
-        let binder = Binder::new(self.informers.client().clone(), recorder, &self.name);
+        let binder = Binder::new(self.client.clone(), recorder, &self.name);
         let requests = Arc::new(Semaphore::new(REQUESTS_MAX));
         let mut start = 0_usize;
         loop {
@@ -122,6 +126,12 @@ impl Scheduler {
         if tokio::time::timeout(DRAIN_DEADLINE, drained).await.is_err() {
             tracing::warn!("bindings were under way at the end; the next start finds how they ended");
         }
+    }
+}
+
+impl fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scheduler").field("name", &self.name).field("pods", &self.pods).finish_non_exhaustive()
     }
 }
 
@@ -180,7 +190,7 @@ mod tests {
     /// Runs a scheduler on `server` until what is returned is dropped.
     fn start(server: &FakeServer) -> shutdown::Trigger {
         let (trigger, shutdown) = shutdown::channel();
-        let scheduler = Scheduler::new(Informers::new(server.client()), DEFAULT_NAME);
+        let scheduler = Scheduler::new(&Informers::new(server.client()), DEFAULT_NAME);
         task::spawn("scheduler", async move { scheduler.run(shutdown).await }).detach();
         trigger
     }

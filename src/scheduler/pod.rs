@@ -85,6 +85,29 @@ impl Pending {
     }
 }
 
+/// Drops of a pod what neither the scheduler reads nor who shares its informers: what its containers do, and how they
+/// fare.
+pub(crate) fn prune(pod: &mut core::Pod) {
+    pod.metadata.annotations = None;
+    if let Some(spec) = &mut pod.spec {
+        spec.volumes = None;
+        let containers = spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten());
+        for container in containers {
+            *container = core::Container {
+                name: std::mem::take(&mut container.name),
+                ports: container.ports.take(),
+                resources: container.resources.take(),
+                restart_policy: container.restart_policy.take(),
+                ..core::Container::default()
+            };
+        }
+    }
+    if let Some(status) = &mut pod.status {
+        status.container_statuses = None;
+        status.init_container_statuses = None;
+    }
+}
+
 /// The node that a pod is bound to.
 pub(crate) fn node_of(pod: &core::Pod) -> Option<&str> {
     pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).filter(|name| !name.is_empty())
@@ -129,6 +152,35 @@ mod tests {
         check(json!({"spec": {"containers": []}, "status": {"phase": "Failed"}}), false);
         let deleted = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
         check(json!({"metadata": deleted, "spec": {"containers": []}}), false);
+    }
+
+    #[test]
+    fn what_nobody_reads_of_a_pod_is_not_kept() {
+        let mut pod: core::Pod = serde_json::from_value(json!({
+            "metadata": {"name": "web", "labels": {"a": "b"}, "annotations": {"long": "text"}},
+            "spec": {
+                "containers": [{"name": "c", "env": [{"name": "E"}], "resources": {"requests": {"cpu": "1"}}}],
+                "initContainers": [{"name": "i", "args": ["a"], "restartPolicy": "Always"}],
+                "tolerations": [{"operator": "Exists"}], "volumes": [{"name": "v"}],
+            },
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}],
+                "containerStatuses": [{"name": "c", "image": "", "imageID": "", "ready": true, "restartCount": 0}]},
+        }))
+        .unwrap();
+        prune(&mut pod);
+        assert_eq!(
+            serde_json::to_value(&pod).unwrap(),
+            json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": "web", "labels": {"a": "b"}},
+                "spec": {
+                    "containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}}}],
+                    "initContainers": [{"name": "i", "restartPolicy": "Always"}],
+                    "tolerations": [{"operator": "Exists"}],
+                },
+                "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+            })
+        );
     }
 
     #[test]
