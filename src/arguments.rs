@@ -46,8 +46,8 @@ pub enum Command {
     /// Commands that speak to a running cluster.
     #[command(flatten)]
     Client(cli::Command),
-    /// Print the version.
-    Version,
+    /// Print the version, ours and the server's.
+    Version(cli::version::Options),
     /// Print what a shell needs to complete our commands.
     ///
     /// For bash: `source <(minke completions bash)`.

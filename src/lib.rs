@@ -65,6 +65,7 @@ pub mod up;
 mod welcome;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -105,11 +106,11 @@ async fn act(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(options) => Box::pin(up::run(*options)).await?,
         Command::Server(options) => Box::pin(server::run(*options)).await?,
         Command::Node(options) => Box::pin(node::run(*options)).await?,
-        Command::Client(command) => {
-            let home = data_folder::choose(None).ok().map(|folder| folder.join("kubeconfig"));
-            return Box::pin(cli::run(command, home)).await;
+        Command::Client(command) => return Box::pin(cli::run(command, home())).await,
+        Command::Version(options) => {
+            let own = format!("{VERSION} (Kubernetes API {})", apiserver::version::git_version(VERSION));
+            return cli::version::run(options, &own, home(), &mut cli::terminal::Terminal::standard()).await;
         }
-        Command::Version => version(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "minke", &mut std::io::stdout());
         }
@@ -117,9 +118,9 @@ async fn act(command: Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-#[expect(clippy::print_stdout, reason = "the command's answer")]
-fn version() {
-    println!("minke {VERSION} (Kubernetes API {})", apiserver::version::git_version(VERSION));
+/// The kubeconfig of the cluster in the default data directory.
+fn home() -> Option<PathBuf> {
+    data_folder::choose(None).ok().map(|folder| folder.join("kubeconfig"))
 }
 
 /// Tells an error with its causes, for a person.

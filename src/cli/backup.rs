@@ -50,7 +50,10 @@ pub async fn run(options: Options, home: Option<PathBuf>, terminal: &mut Termina
     }
     spinner.finish_and_clear();
     file.as_file().sync_all().with_context(at)?;
-    file.persist(&path).with_context(at)?;
+    // Without --force, a file that came about meanwhile is kept, too.
+    let persisted = if options.force { file.persist(&path) } else { file.persist_noclobber(&path) };
+    persisted.map_err(|error| error.error).with_context(at)?;
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).with_context(at)?;
     terminal.say(&format!("{bytes} bytes in {}; begin again from them with: minke up --restore {}", at(), at()))?;
     Ok(ExitCode::SUCCESS)
 }

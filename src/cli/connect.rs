@@ -1,8 +1,10 @@
-//! The server that a command speaks to: `--kubeconfig`, else `KUBECONFIG`, else the cluster in the default data
-//! directory, else `~/.kube/config`.
+//! The server that a command speaks to: `--kubeconfig`, else `KUBECONFIG`, else the cluster in the data directory
+//! (`MINKE_DATA_DIR`, else the default one), else `~/.kube/config`.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use base::pki;
@@ -17,6 +19,17 @@ use serde_json::Value;
 
 /// The largest answer that is held in memory, in bytes: a Pod or a Status.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
+
+/// The longest that a connection may take to come about: a server that is there takes milliseconds, one far away a
+/// second or two.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A connection that is silent for so long is asked whether the other side is there still, so that a host that went
+/// away does not keep a command waiting for ever; it is given up after [`PROBES`] questions without an answer.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+
+/// How often a silent host is asked before it counts as gone.
+const PROBES: u32 = 4;
 
 /// Which server, and where in it.
 #[derive(Args, Clone, Debug, Default)]
@@ -47,31 +60,69 @@ pub struct Connection {
 /// # Errors
 /// When there is no kubeconfig, or it cannot be used.
 pub async fn connect(options: &Options, home: Option<PathBuf>) -> Result<Connection> {
-    let kubeconfig = kubeconfig(options, home)?;
+    let files = choose(options.kubeconfig.as_deref(), Places::of_process(home), Path::exists)?;
+    let kubeconfig = read(&files)?;
     let choice = KubeConfigOptions { context: options.context.clone(), ..KubeConfigOptions::default() };
-    let config = Config::from_custom_kubeconfig(kubeconfig, &choice).await.context("the kubeconfig cannot be used")?;
+    let mut config =
+        Config::from_custom_kubeconfig(kubeconfig, &choice).await.context("the kubeconfig cannot be used")?;
+    config.connect_timeout = Some(CONNECT_DEADLINE);
     let client = Client::try_from(config.clone())?;
     let namespace = options.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     Ok(Connection { client, namespace, config })
 }
 
-fn kubeconfig(options: &Options, home: Option<PathBuf>) -> Result<Kubeconfig> {
-    let read = |path: &Path| Kubeconfig::read_from(path).with_context(|| format!("kubeconfig {}", path.display()));
-    if let Some(path) = &options.kubeconfig {
-        return read(path);
+/// Where kubeconfigs may be when none is named.
+#[derive(Debug, Default)]
+struct Places {
+    /// What `KUBECONFIG` says.
+    variable: Option<OsString>,
+    /// That of the cluster in the data directory.
+    home: Option<PathBuf>,
+    /// kubectl's.
+    kubectl: Option<PathBuf>,
+}
+
+impl Places {
+    /// As this process's environment says; `home` is where a cluster is kept when it says nothing.
+    fn of_process(home: Option<PathBuf>) -> Self {
+        let folder = std::env::var_os("MINKE_DATA_DIR").filter(|folder| !folder.is_empty());
+        Self {
+            variable: std::env::var_os("KUBECONFIG"),
+            home: folder.map(|folder| PathBuf::from(folder).join("kubeconfig")).or(home),
+            kubectl: std::env::home_dir().map(|home| home.join(".kube/config")),
+        }
     }
-    // Several files with `:` between are merged, as kubectl merges them.
-    if let Some(merged) = Kubeconfig::from_env().context("KUBECONFIG")? {
-        return Ok(merged);
+}
+
+/// The files to read, as kubectl chooses them: one that is named must be there, of those in `KUBECONFIG` (with `:`
+/// between) some may be missing.
+fn choose(named: Option<&Path>, places: Places, is_there: impl Fn(&Path) -> bool) -> Result<Vec<PathBuf>> {
+    if let Some(named) = named {
+        return Ok(vec![named.to_owned()]);
     }
-    if let Some(path) = home.filter(|path| path.exists()) {
-        return read(&path);
+    let listed = places.variable.unwrap_or_default();
+    if !listed.is_empty() {
+        let found: Vec<PathBuf> = std::env::split_paths(&listed).filter(|path| is_there(path)).collect();
+        if found.is_empty() {
+            let listed = listed.display();
+            bail!("KUBECONFIG names no file that is there ({listed}): correct it, or unset it for the default cluster");
+        }
+        return Ok(found);
     }
-    Kubeconfig::read().map_err(|_| {
-        anyhow!(
+    match [places.home, places.kubectl].into_iter().flatten().find(|path| is_there(path)) {
+        Some(path) => Ok(vec![path]),
+        None => bail!(
             "no cluster is known: start one with `minke up`, or name the kubeconfig of one with --kubeconfig FILE or \
              the variable KUBECONFIG"
-        )
+        ),
+    }
+}
+
+/// Several files are one, in which the first to name a thing wins.
+fn read(files: &[PathBuf]) -> Result<Kubeconfig> {
+    files.iter().try_fold(Kubeconfig::default(), |merged, path| {
+        let at = || format!("kubeconfig {}", path.display());
+        merged.merge(Kubeconfig::read_from(path).with_context(at)?).with_context(at)
     })
 }
 
@@ -118,15 +169,27 @@ impl Connection {
         }
     }
 
-    /// The error of a server that does not answer.
+    /// The error of a server that does not answer, or is not the one that was looked for.
     pub(crate) fn unreachable(&self, error: Error) -> Error {
-        error.context(format!("cannot reach the API server at {}: is it running? `minke up` starts one", self.url()))
+        let url = self.url();
+        if error.chain().any(is_about_certificates) {
+            return error.context(format!(
+                "the server at {url} does not show a certificate of the cluster that the kubeconfig names: is it the \
+                 kubeconfig of another cluster, or of one that was made anew?"
+            ));
+        }
+        error.context(format!("cannot reach the API server at {url}: is it running? `minke up` starts one"))
     }
 
     /// A client for what is too large to be held in memory.
     pub(crate) fn http(&self) -> Result<reqwest::Client> {
-        let builder =
-            reqwest::Client::builder().no_proxy().tls_backend_preconfigured(self.config.rustls_client_config()?);
+        let builder = reqwest::Client::builder()
+            .no_proxy()
+            .connect_timeout(CONNECT_DEADLINE)
+            .tcp_keepalive(SILENCE_MAX)
+            .tcp_keepalive_interval(SILENCE_MAX)
+            .tcp_keepalive_retries(PROBES)
+            .tls_backend_preconfigured(self.config.rustls_client_config()?);
         Ok(builder.build()?)
     }
 
@@ -136,7 +199,10 @@ impl Connection {
             Some(token) => request.bearer_auth(token.expose_secret()),
             None => request,
         };
-        request.send().await.map_err(|error| self.unreachable(error.into()))
+        request.send().await.map_err(|error| match error.is_body() {
+            true => Error::new(error).context("the request could not be sent whole"),
+            false => self.unreachable(error.into()),
+        })
     }
 }
 
@@ -146,7 +212,7 @@ pub(crate) async fn accepted(answer: Response) -> Result<Response> {
     if status.is_success() {
         return Ok(answer);
     }
-    let refusal: Value = serde_json::from_slice(&read(answer).await?).unwrap_or_default();
+    let refusal: Value = serde_json::from_slice(&body(answer).await?).unwrap_or_default();
     match refusal.get("message").and_then(Value::as_str) {
         Some(message) => bail!("{message}"),
         None => bail!("the server answered {status}"),
@@ -154,7 +220,7 @@ pub(crate) async fn accepted(answer: Response) -> Result<Response> {
 }
 
 /// The whole of an answer.
-pub(crate) async fn read(mut answer: Response) -> Result<Vec<u8>> {
+pub(crate) async fn body(mut answer: Response) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.context("the answer broke off")? {
         if body.len() + chunk.len() > ANSWER_BYTES_MAX {
@@ -165,9 +231,50 @@ pub(crate) async fn read(mut answer: Response) -> Result<Vec<u8>> {
     Ok(body)
 }
 
+/// Whether an error is TLS's. It may be wrapped by the error of the stream beneath.
+fn is_about_certificates(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let tls = cause.downcast_ref::<rustls::Error>().or_else(|| wrapped?.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A world in which all files are there but those with `gone` in their names.
+    fn check(named: Option<&str>, variable: Option<&str>, home: Option<&str>, expected: Result<&str, &str>) {
+        let places = Places {
+            variable: variable.map(Into::into),
+            home: home.map(Into::into),
+            kubectl: Some("/me/.kube/config".into()),
+        };
+        let is_there = |path: &Path| !path.to_string_lossy().contains("gone");
+        let chosen = choose(named.map(Path::new), places, is_there);
+        match (chosen, expected) {
+            (Ok(files), Ok(expected)) => assert_eq!(std::env::join_paths(files).unwrap(), expected),
+            (Err(error), Err(expected)) => assert!(error.to_string().contains(expected), "{error}"),
+            (chosen, expected) => panic!("{chosen:?} instead of {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn a_kubeconfig_is_chosen_as_kubectl_does() {
+        check(Some("/named"), Some("/a:/b"), Some("/data"), Ok("/named"));
+        check(Some("/gone"), Some("/a"), None, Ok("/gone"));
+        check(None, Some("/a:/gone:/b"), Some("/data"), Ok("/a:/b"));
+        check(None, Some("/gone:/gone2"), Some("/data"), Err("names no file that is there (/gone:/gone2)"));
+        check(None, Some(""), Some("/data"), Ok("/data"));
+        check(None, None, Some("/data"), Ok("/data"));
+        check(None, None, Some("/gone"), Ok("/me/.kube/config"));
+        check(None, None, None, Ok("/me/.kube/config"));
+    }
+
+    #[test]
+    fn where_no_cluster_is_known_it_is_said_how_to_get_one() {
+        let error = choose(None, Places::default(), |_| true).unwrap_err().to_string();
+        assert!(error.contains("minke up") && error.contains("--kubeconfig"), "{error}");
+    }
 
     #[tokio::test]
     async fn a_kubeconfig_that_is_named_must_be_there() {

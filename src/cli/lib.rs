@@ -4,8 +4,8 @@
 //! what programs may read to standard output and what people want to know to standard error ([`terminal`]). This floor
 //! must never start a part of a cluster.
 //!
-//! Reading order: [`connect`], [`mod@run`] with `attend` (what becomes of the pod) and `stage` (the pure half of it), then
-//! the others.
+//! Reading order: [`connect`], [`mod@run`] with `attend` (what becomes of the pod), `attach` (its input) and `stage` (the
+//! pure half), then the others.
 
 pub mod backup;
 pub mod connect;
@@ -13,9 +13,16 @@ pub mod push;
 pub mod run;
 pub mod terminal;
 pub mod token;
+pub mod version;
 
+mod attach;
 mod attend;
+mod input;
 mod stage;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 use std::path::PathBuf;

@@ -4,18 +4,17 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result};
 use clap::Args;
 use images::credentials::Keyring;
 use images::inspect::text;
-use images::{Pusher, Reference};
+use images::push;
+use images::reference::BUILT_IN_REGISTRY;
+use images::{Pusher, Reference, distribution};
 use tempfile::NamedTempFile;
 
-use crate::connect::{self, connect};
+use crate::connect::{self, Connection, connect};
 use crate::terminal::Terminal;
-
-/// The cluster's own registry, as pods name it.
-const BUILT_IN: &str = "registry.minke.local";
 
 /// Options of `minke push`.
 #[derive(Args, Clone, Debug)]
@@ -36,16 +35,32 @@ pub struct Options {
 /// # Errors
 /// When it is no program, or the registry refuses it.
 pub async fn run(options: Options, home: Option<PathBuf>, terminal: &mut Terminal) -> Result<ExitCode> {
-    let connection = connect(&options.server, home).await?;
-    let reference = Reference::parse(&full(&options.name, &connection.namespace))?;
+    let cluster = if is_elsewhere(&options.name) { None } else { Some(connect(&options.server, home).await?) };
+    let namespace = cluster.as_ref().map(|cluster| cluster.namespace.as_str()).unwrap_or_default();
+    let reference = Reference::parse(&full(&options.name, namespace))?;
+    let registries = match &cluster {
+        Some(cluster) => cluster.registry()?,
+        None => distribution::Options::default(),
+    };
     let converted = converted(&options.file)?;
     let path = converted.as_ref().map_or(options.file.as_path(), |file| file.path());
     let spinner = terminal.spinner(&format!("pushing {reference}"));
-    let pushed = Pusher::new(connection.registry()?).push(&reference, path, &keyring()?).await;
+    let pushed = Pusher::new(registries).push(&reference, path, &keyring()?).await;
     spinner.finish_and_clear();
-    let pushed = pushed?;
+    let pushed = pushed.map_err(|error| explain(error, cluster.as_ref()))?;
     terminal.say(&reference.at(&pushed.digest))?;
+    terminal.hint("Name it as the image of a pod's container.");
     Ok(ExitCode::SUCCESS)
+}
+
+/// An error of a push, with what to do where the cluster's registry did not answer.
+fn explain(error: push::Error, cluster: Option<&Connection>) -> Error {
+    match (cluster, &error) {
+        (Some(cluster), push::Error::Registry(distribution::Error::Unreachable { .. })) => {
+            cluster.unreachable(error.into())
+        }
+        _ => error.into(),
+    }
 }
 
 /// The binary form of a program in text form.
@@ -60,14 +75,23 @@ fn converted(path: &Path) -> Result<Option<NamedTempFile>> {
     Ok(Some(file))
 }
 
+/// The registry that a name begins with, if it does, told from a namespace as docker does.
+fn registry(name: &str) -> Option<&str> {
+    let (first, _) = name.split_once('/')?;
+    (first.contains(['.', ':']) || first == "localhost").then_some(first)
+}
+
+/// Whether a name is one in a registry outside the cluster, for which no cluster is needed.
+fn is_elsewhere(name: &str) -> bool {
+    registry(name).is_some_and(|registry| registry != BUILT_IN_REGISTRY)
+}
+
 /// A name without a registry is one in the cluster's own; there, one without a namespace is in ours.
 fn full(name: &str, namespace: &str) -> String {
-    let first = name.split('/').next().unwrap_or_default();
-    let has_registry = name.contains('/') && (first.contains(['.', ':']) || first == "localhost");
-    match (has_registry, name.contains('/')) {
-        (true, _) => name.to_owned(),
-        (false, true) => format!("{BUILT_IN}/{name}"),
-        (false, false) => format!("{BUILT_IN}/{namespace}/{name}"),
+    match (registry(name), name.contains('/')) {
+        (Some(_), _) => name.to_owned(),
+        (None, true) => format!("{BUILT_IN_REGISTRY}/{name}"),
+        (None, false) => format!("{BUILT_IN_REGISTRY}/{namespace}/{name}"),
     }
 }
 
@@ -99,6 +123,19 @@ mod tests {
             ("localhost:5000/web", "localhost:5000/web"),
         ] {
             assert_eq!(full(name, "shop"), expected);
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_needed_for_its_own_registry_alone() {
+        for (name, expected) in [
+            ("web", false),
+            ("other/web", false),
+            ("registry.minke.local/shop/web", false),
+            ("ghcr.io/me/web:v1", true),
+            ("localhost:5000/web", true),
+        ] {
+            assert_eq!(is_elsewhere(name), expected, "{name}");
         }
     }
 }

@@ -3,19 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
 use kube::api::DeleteParams;
 
-use crate::connect::{self, Connection, connect};
+use crate::attach::attach;
+use crate::attend::Attended;
+use crate::connect::{self, connect};
+use crate::stage::{self, Stage};
 use crate::terminal::Terminal;
 use crate::token::letters;
-use crate::{attend, upload};
-
-/// The annotation that says where an http component answers.
-const URL: &str = "run.minke.dev/url";
+use crate::upload;
 
 /// Letters of a file's name that a pod's keeps, and random ones that follow.
 const STEM_MAX: usize = 50;
@@ -64,42 +62,46 @@ pub async fn run(options: Options, home: Option<PathBuf>, terminal: &mut Termina
     let connection = connect(&options.server, home).await?;
     let name = options.name.clone().unwrap_or_else(|| name_of(&options.file, options.replace));
     let target = target(&options, &connection.namespace, &name);
-    let pod = upload::upload(&connection, &options.file, &target, terminal).await?;
-    let work = attend(&connection, &options, &pod, &name, terminal);
+    upload::upload(&connection, &options.file, &target, terminal).await?;
+    let pod = Attended { connection: &connection, name: &name };
     let ended = tokio::select! {
-        ended = work => ended,
-        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| ExitCode::from(INTERRUPTED)).map_err(Into::into),
+        ended = attend(pod, &options, terminal) => Some(ended),
+        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| None)?,
     };
-    let is_interrupted = ended.as_ref().is_ok_and(|code| *code == ExitCode::from(INTERRUPTED));
     if options.rm {
-        let pods: Api<Pod> = Api::namespaced(connection.client.clone(), &connection.namespace);
-        let deleted = pods.delete(&name, &DeleteParams::default()).await;
-        deleted.map_err(|error| connection.explain(error))?;
-    } else if is_interrupted {
-        terminal.tell(&format!("pod {name} goes on; see it with: kubectl logs -f {name}"));
+        remove(pod, terminal).await;
+    } else if ended.is_none() {
+        terminal.tell(&format!("pod {name} goes on; see it with: {}", pod.kubectl("logs -f")));
     }
-    ended
+    ended.unwrap_or(Ok(ExitCode::from(INTERRUPTED)))
 }
 
-async fn attend(
-    connection: &Connection,
-    options: &Options,
-    pod: &Pod,
-    name: &str,
-    terminal: &mut Terminal,
-) -> Result<ExitCode> {
-    let annotations = pod.metadata.annotations.as_ref();
-    if let Some(url) = annotations.and_then(|annotations| annotations.get(URL)) {
-        attend::until_ready(connection, name, terminal).await?;
-        terminal.say(url)?;
+async fn attend(pod: Attended<'_>, options: &Options, terminal: &mut Terminal) -> Result<ExitCode> {
+    let (stage, begun) = pod.begun(terminal).await?;
+    if let Some(url) = stage::url(&begun) {
+        if let Stage::Ended { why, .. } = stage {
+            bail!("pod {} ended: {}", pod.name, why.unwrap_or_else(|| format!("see {}", pod.kubectl("logs"))));
+        }
+        terminal.say(&url)?;
         // With --rm the server lives as long as this command does.
-        return if options.rm { attend::follow(connection, name, terminal).await } else { Ok(ExitCode::SUCCESS) };
+        return if options.rm { pod.follow(terminal).await } else { Ok(ExitCode::SUCCESS) };
     }
-    attend::until_begun(connection, name, terminal).await?;
-    if options.stdin {
-        attend::attach(connection, name, options.tty, terminal).await
-    } else {
-        attend::follow(connection, name, terminal).await
+    match stage {
+        Stage::Runs if options.stdin => attach(pod, options.tty, terminal).await,
+        _ => pod.follow(terminal).await,
+    }
+}
+
+/// Deletes the pod. What the program ended with is the command's answer all the same.
+async fn remove(pod: Attended<'_>, terminal: &mut Terminal) {
+    match pod.pods().delete(pod.name, &DeleteParams::default()).await {
+        Ok(_) => {}
+        // Somebody else has deleted it.
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(error) => {
+            let error = pod.connection.explain(error);
+            terminal.tell(&format!("pod {} is still there, it could not be deleted: {error}", pod.name));
+        }
     }
 }
 
@@ -125,7 +127,8 @@ fn target(options: &Options, namespace: &str, name: &str) -> String {
 fn name_of(file: &Path, replace: bool) -> String {
     let stem = file.file_stem().unwrap_or_default().to_string_lossy().to_lowercase();
     let stem: String = stem.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
-    let stem = stem.trim_matches('-').get(..STEM_MAX).unwrap_or(stem.trim_matches('-'));
+    let stem = stem.trim_matches('-');
+    let stem = stem.get(..STEM_MAX).unwrap_or(stem).trim_end_matches('-');
     let stem = if stem.is_empty() { "program" } else { stem };
     if replace { stem.to_owned() } else { format!("{stem}-{}", letters::<SUFFIX_LETTERS>()) }
 }
@@ -160,6 +163,8 @@ mod tests {
     fn a_pod_is_named_after_its_file() {
         assert_eq!(name_of(Path::new("x/My_App.wasm"), true), "my-app");
         assert_eq!(name_of(Path::new("…"), true), "program");
+        // A name must not end with a hyphen, wherever it is cut.
+        assert_eq!(name_of(Path::new(&format!("{}_b.wasm", "a".repeat(49))), true), "a".repeat(49));
         let (one, other) = (name_of(Path::new("a.wasm"), false), name_of(Path::new("a.wasm"), false));
         assert!(one.starts_with("a-") && one != other);
     }

@@ -1,4 +1,4 @@
-//! How far a pod is, as whoever waits for it wants to know: a pure function of its status.
+//! How far a pod is, as whoever waits for it wants to know, and where it serves: pure functions of the pod.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
@@ -18,6 +18,9 @@ pub(crate) enum Stage {
     },
 }
 
+/// The annotation in which the API server tells where an uploaded http component answers.
+const URL: &str = "run.minke.dev/url";
+
 /// The code of a pod that ended without a code of its own.
 const NO_CODE: u8 = 1;
 
@@ -31,6 +34,23 @@ impl Stage {
             _ => container.map_or_else(|| Self::Waits(unscheduled(pod)), begun),
         }
     }
+}
+
+/// Where an uploaded http component answers; `None` for a pod that serves nothing, or has no node yet.
+///
+/// The API server writes the URL into pods that find a node at once. Those that had to wait say it by their host port.
+pub(crate) fn url(pod: &Pod) -> Option<String> {
+    if let Some(url) = pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(URL)) {
+        return Some(url.clone());
+    }
+    let container = pod.spec.as_ref()?.containers.first()?;
+    let port = container.ports.iter().flatten().find_map(|port| port.host_port)?;
+    let address = pod.status.as_ref()?.host_ip.as_deref()?;
+    Some(if address.contains(':') {
+        format!("http://[{address}]:{port}/")
+    } else {
+        format!("http://{address}:{port}/")
+    })
 }
 
 fn ended(pod: &Pod, container: Option<&ContainerStatus>) -> Stage {
@@ -116,5 +136,21 @@ mod tests {
         check(container("Failed", state(134, "Error", Some("wasm trap"))), ended(134, None));
         let late = json!({"phase": "Failed", "reason": "DeadlineExceeded", "message": "too long"});
         check(late, ended(1, Some("DeadlineExceeded: too long")));
+    }
+
+    #[test]
+    fn a_server_is_found_by_what_was_told_of_it_or_by_its_port() {
+        let check = |annotations: Value, ports: Value, host_ip: Option<&str>, expected: Option<&str>| {
+            let pod = json!({"metadata": {"annotations": annotations}, "status": {"hostIP": host_ip},
+                "spec": {"containers": [{"name": "c", "ports": ports}]}});
+            assert_eq!(url(&serde_json::from_value(pod.clone()).unwrap()).as_deref(), expected, "{pod}");
+        };
+        let port = || json!([{"containerPort": 8080, "hostPort": 20123}]);
+        check(json!({URL: "http://node/"}), port(), Some("127.0.0.1"), Some("http://node/"));
+        check(json!({}), port(), Some("127.0.0.1"), Some("http://127.0.0.1:20123/"));
+        check(json!({}), port(), Some("fd00::1"), Some("http://[fd00::1]:20123/"));
+        check(json!({}), port(), None, None);
+        check(json!({}), json!([{"containerPort": 8080}]), Some("127.0.0.1"), None);
+        check(json!({}), json!([]), Some("127.0.0.1"), None);
     }
 }

@@ -98,6 +98,8 @@ pub async fn run(command: Command, home: Option<PathBuf>, terminal: &mut Termina
 
 async fn create(options: &Create, home: Option<PathBuf>, terminal: &mut Terminal) -> Result<()> {
     let connection = connect(&options.server, home).await?;
+    // Found before anything is made, so that a kubeconfig without an authority leaves no token behind that nobody saw.
+    let hash = if options.print_join_command { Some(connection.authority_hash()?) } else { None };
     let (id, secret) = (letters::<ID_LETTERS>(), letters::<SECRET_LETTERS>());
     let expires = (!options.ttl.is_zero()).then(|| clock::now_seconds() + options.ttl);
     let kind = if options.registry { REGISTRY } else { NODE };
@@ -122,8 +124,7 @@ async fn create(options: &Create, home: Option<PathBuf>, terminal: &mut Terminal
     let token = format!("{id}.{secret}");
     terminal.say(&if options.registry {
         format!("echo {token} | oras login {} --username minke --password-stdin", connection.host())
-    } else if options.print_join_command {
-        let hash = connection.authority_hash()?;
+    } else if let Some(hash) = hash {
         format!("minke node --join {} --token {token} --ca-hash {hash}", connection.url())
     } else {
         token

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use futures::TryStreamExt as _;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -18,14 +18,18 @@ use crate::terminal::Terminal;
 /// Bytes of the file that are read at once.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Sends the file at `path` to `target`, a path with its query; answers with the Pod that was made.
+/// Sends the file at `path` to `target`, a path with its query, and has the Pod made.
 ///
 /// # Errors
 /// When the file cannot be read, or the server refuses; the message is the server's.
-pub(crate) async fn upload(connection: &Connection, path: &Path, target: &str, terminal: &mut Terminal) -> Result<Pod> {
+pub(crate) async fn upload(connection: &Connection, path: &Path, target: &str, terminal: &mut Terminal) -> Result<()> {
     let name = path.display().to_string();
     let file = File::open(path).await.with_context(|| name.clone())?;
-    let size = file.metadata().await.with_context(|| name.clone())?.len();
+    let facts = file.metadata().await.with_context(|| name.clone())?;
+    if !facts.is_file() {
+        bail!("{name} is no file: name a program, .wasm or .wat");
+    }
+    let size = facts.len();
     let progress = terminal.progress(&format!("uploading {name}"), size);
     let request = connection.http()?.post(format!("{}{target}", connection.url()));
     let request = request.header(CONTENT_TYPE, "application/wasm").header(CONTENT_LENGTH, size);
@@ -33,8 +37,8 @@ pub(crate) async fn upload(connection: &Connection, path: &Path, target: &str, t
     progress.finish_and_clear();
     let answer = answer?;
     warn(answer.headers(), terminal);
-    let pod = connect::read(connect::accepted(answer).await?).await?;
-    serde_json::from_slice(&pod).context("the server's answer is no Pod")
+    let pod = connect::body(connect::accepted(answer).await?).await?;
+    serde_json::from_slice(&pod).map(|_: Pod| ()).context("the server's answer is no Pod")
 }
 
 fn body(file: File, progress: ProgressBar) -> Body {

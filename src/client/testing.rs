@@ -49,6 +49,8 @@ struct State {
     /// What is answered to requests instead, by `METHOD path`: the code, and how often still.
     refusals: BTreeMap<String, (u16, usize)>,
     revision: u64,
+    /// What was removed, and in which revision.
+    gone: Vec<(u64, Path, Value)>,
 }
 
 #[derive(Debug)]
@@ -187,12 +189,21 @@ impl FakeServer {
         )
     }
 
-    /// A watch that begins with what is there.
+    /// A watch that begins with what is there, and what has gone since the revision that is asked for.
     fn watch(&self, of: Path, query: &[(String, String)]) -> Answer {
         let (lines, mut received) = mpsc::unbounded_channel();
         let fields = path::fields(query);
         let mut state = self.lock();
-        let initial: Vec<Bytes> = state.matching(&of, &fields).map(|object| line("ADDED", object)).collect();
+        let since = query.iter().find(|(name, _)| name == "resourceVersion");
+        let since: u64 =
+            since.and_then(|(_, version)| version.parse().ok()).filter(|since| *since > 0).unwrap_or(u64::MAX);
+        let gone = state
+            .gone
+            .iter()
+            .filter(|(revision, path, object)| *revision > since && of.holds(path) && path::selects(&fields, object));
+        let gone = gone.map(|(_, _, object)| line("DELETED", object));
+        let initial = state.matching(&of, &fields).map(|object| line("ADDED", object));
+        let initial: Vec<Bytes> = gone.chain(initial).collect();
         let end = json!({"kind": "Object", "apiVersion": "v1", "metadata": {
             "resourceVersion": state.revision.to_string(),
             "annotations": {"k8s.io/initial-events-end": "true"},
@@ -237,6 +248,7 @@ impl State {
         self.revision += 1;
         object["metadata"]["resourceVersion"] = json!(self.revision.to_string());
         self.tell(path, "DELETED", &object);
+        self.gone.push((self.revision, path.clone(), object.clone()));
         Some(object)
     }
 

@@ -8,6 +8,7 @@
 
 mod harness;
 
+mod commands;
 mod control;
 mod crash;
 mod examples;
