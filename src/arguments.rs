@@ -190,7 +190,8 @@ pub struct NodeOptions {
     /// The address of all sockets of the node, and the one that its object shows.
     #[arg(long, value_name = "IP")]
     pub node_ip: Option<IpAddr>,
-    /// How many pods may run at once.
+    /// How many pods may run at once. Each takes six memory mappings, of which the kernel gives a process 65,530 unless
+    /// vm.max_map_count says otherwise.
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=30_000))]
     pub max_pods: u32,
     /// A label of the node's object; may be given several times, or with commas between.

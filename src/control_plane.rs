@@ -22,8 +22,8 @@ use scheduler::Scheduler;
 use store::Store;
 use tokio::net::TcpListener;
 
-use crate::VERSION;
 use crate::arguments::{Artifacts, ControlPlane as Options};
+use crate::{VERSION, host};
 
 /// A running control plane.
 pub(crate) struct ControlPlane {
@@ -68,7 +68,7 @@ impl ControlPlane {
 
         let (end_of_serving, shutdown) = shutdown::channel();
         let server_options = apiserver::Options {
-            advertised: (!address.ip().is_unspecified()).then_some(address),
+            advertised: host::reachable(address),
             backup_folder: Some(folder.to_owned()),
             ..server_options(options)?
         };
@@ -193,9 +193,9 @@ fn names(address: SocketAddr, options: &Options) -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
-    names.extend(crate::host::name());
+    names.extend(host::name());
     names.extend(options.service_cluster_ip_range.nth(1).map(|address| address.to_string()));
-    names.push(address.ip().to_string());
+    names.extend(host::reachable(address).map(|address| address.ip().to_string()));
     names.extend(options.tls_sans.iter().cloned());
     names.sort();
     names.dedup();

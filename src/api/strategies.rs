@@ -197,14 +197,14 @@ pub fn certificate_signing_request() -> Strategy {
         name: NameRule::PathSegment,
         prepare_create: prepare::without_status,
         prepare_update: prepare::keep_spec_and_status,
-        prepare_status: prepare::keep_all_but_status,
+        prepare_status: prepare::certificate_request_status,
         columns: small::CERTIFICATE_SIGNING_REQUEST,
         cells: small::certificate_signing_request,
         field_names: &["spec.signerName"],
         fields: |object| vec![("spec.signerName", fields::text(object, "/spec/signerName"))],
         validate: validation::certificate_signing_request::request,
         validate_update: validation::certificate_signing_request::request_update,
-        validate_status: validation::certificate_signing_request::request_update,
+        validate_status: validation::certificate_signing_request::request_status,
         ..Strategy::DEFAULT
     }
 }

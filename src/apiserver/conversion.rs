@@ -29,6 +29,14 @@ pub(crate) fn awaits_finalize(resource: &Resource, object: &Value) -> bool {
     is_namespace && finalizers.is_some_and(|finalizers| !finalizers.is_empty())
 }
 
+/// `old` with the `status.conditions` of `new`, for `certificatesigningrequests/approval`.
+pub(crate) fn with_conditions_of(new: &Value, old: &Value) -> Value {
+    let mut result = old.clone();
+    let conditions = new.pointer("/status/conditions").cloned().unwrap_or_else(|| Value::Array(Vec::new()));
+    meta::set_at(&mut result, "/status/conditions", conditions);
+    result
+}
+
 /// `old` with the `spec.finalizers` (and the version) of `new`, for `namespaces/finalize`.
 pub(crate) fn with_finalizers_of(new: &Value, old: &Value) -> Value {
     let mut result = old.clone();

@@ -1,5 +1,5 @@
-//! Deletes bootstrap tokens that have expired (upstream's `pkg/controller/bootstrap`, the token cleaner). The API server
-//! does not let them in any more; this is for order.
+//! Deletes tokens of nodes and of registry clients that have expired (upstream's `pkg/controller/bootstrap`, the token
+//! cleaner). The API server does not let them in any more; this is for order.
 
 use std::time::Duration;
 
@@ -15,9 +15,10 @@ use kube::{Api, Client};
 
 use crate::reconcile::{self, Next, Outcome};
 
-/// Where bootstrap tokens are, and the type of their Secrets.
+/// Where tokens are, and the types of their Secrets.
 const NAMESPACE: &str = "kube-system";
-const TYPE: &str = "type=bootstrap.kubernetes.io/token";
+pub(crate) const OF_NODES: &str = "bootstrap.kubernetes.io/token";
+pub(crate) const OF_REGISTRY: &str = "run.minke.dev/registry-token";
 
 /// Says in a token's Secret when it expires.
 const EXPIRATION: &str = "expiration";
@@ -57,13 +58,15 @@ pub(crate) struct BootstrapTokens {
 }
 
 impl BootstrapTokens {
-    pub(crate) fn new(client: &Client) -> Self {
+    /// One for the tokens whose Secrets are of this type.
+    pub(crate) fn new(client: &Client, secret_type: &str) -> Self {
         let api: Api<core::Secret> = Api::namespaced(client.clone(), NAMESPACE);
-        let tokens = Informer::start_pruned(api.clone(), Config::default().fields(TYPE), |secret| {
-            if let Some(data) = &mut secret.data {
-                data.retain(|key, _| key == EXPIRATION);
-            }
-        });
+        let tokens =
+            Informer::start_pruned(api.clone(), Config::default().fields(&format!("type={secret_type}")), |secret| {
+                if let Some(data) = &mut secret.data {
+                    data.retain(|key, _| key == EXPIRATION);
+                }
+            });
         Self { api, tokens }
     }
 
@@ -79,7 +82,7 @@ impl BootstrapTokens {
             Plan::Keep => {}
             Plan::Wait(left) => return Ok(Next::After(left.min(LOOK_AGAIN))),
             Plan::Delete => {
-                tracing::info!(token = %key, "deleting a bootstrap token that has expired");
+                tracing::info!(token = %key, "deleting a token that has expired");
                 // One whose expiration was changed meanwhile stays.
                 let metadata = &secret.metadata;
                 let seen =
@@ -133,7 +136,7 @@ mod tests {
         server.put(&path("other"), json!({"type": "Opaque", "data": {EXPIRATION: "AAAA"}}));
         server.refuse(&format!("DELETE {}", path("expired")), 409, 1);
         let (_trigger, shutdown) = shutdown::channel();
-        task::spawn("bootstrap tokens", BootstrapTokens::new(&server.client()).run(shutdown)).detach();
+        task::spawn("bootstrap tokens", BootstrapTokens::new(&server.client(), OF_NODES).run(shutdown)).detach();
         server.gone(&path("expired")).await;
         assert!(server.object(&path("good")).is_some());
         assert!(server.object(&path("other")).is_some());

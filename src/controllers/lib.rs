@@ -33,7 +33,7 @@ use base::shutdown::Shutdown;
 use base::task;
 use client::Informers;
 
-use crate::bootstrap_tokens::BootstrapTokens;
+use crate::bootstrap_tokens::{BootstrapTokens, OF_NODES, OF_REGISTRY};
 use crate::certificates::Certificates;
 use crate::garbage::Garbage;
 use crate::namespaces::Namespaces;
@@ -74,7 +74,8 @@ pub async fn run(informers: Informers, options: Options, shutdown: Shutdown) {
     let _nodes = informers.of_pruned(nodes::prune);
     let pods = pods::ByNode::new(informers.of_pruned(pods::prune));
     tokio::join!(
-        supervise("bootstrap tokens", &shutdown, || BootstrapTokens::new(client).run(shutdown.clone())),
+        supervise("bootstrap tokens", &shutdown, || BootstrapTokens::new(client, OF_NODES).run(shutdown.clone())),
+        supervise("registry tokens", &shutdown, || BootstrapTokens::new(client, OF_REGISTRY).run(shutdown.clone())),
         supervise("certificates", &shutdown, || {
             let (authority, protected) = (Arc::clone(&options.authority), options.server_names.clone());
             Certificates::new(&informers, authority, protected).run(shutdown.clone())

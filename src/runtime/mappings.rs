@@ -5,7 +5,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Mappings of one store beside its memories: a stack and its guard.
+/// Mappings of one store beside its memories: a stack and its guard. One of WASI 0.3 has them for each call that is under
+/// way and is not bounded here: hostile guests are left out of what that profile promises.
 pub(crate) const OF_STORE: usize = 2;
 
 /// Mappings of one linear memory at most: zeroes before its initial data, the data, zeroes behind, reserved addresses.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{defaults, meta};
+use crate::{defaults, meta, value};
 
 /// A status update changes the status (and nothing of metadata but what the server writes).
 pub(super) fn keep_all_but_status(new: &mut Value, old: &Value) {
@@ -23,6 +23,21 @@ pub(super) fn pod_status(new: &mut Value, old: &Value) {
     let class = old.pointer("/status/qosClass").filter(|_| new.pointer("/status/qosClass").is_none());
     if let Some(class) = class {
         meta::set_at(new, "/status/qosClass", class.clone());
+    }
+}
+
+/// As [`keep_all_but_status`]; a verdict that was given is kept as it is, for only `approval` writes verdicts. One more
+/// or one less is for validation to refuse.
+pub(super) fn certificate_request_status(new: &mut Value, old: &Value) {
+    keep_all_but_status(new, old);
+    for verdict in ["Approved", "Denied"] {
+        let is_it = |condition: &&Value| value::text(condition, "type") == verdict;
+        let given: Vec<&Value> = value::list(value::part(old, "status"), "conditions").iter().filter(is_it).collect();
+        let told = new.pointer_mut("/status/conditions").and_then(Value::as_array_mut).into_iter().flatten();
+        let told: Vec<&mut Value> = told.filter(|condition| value::text(condition, "type") == verdict).collect();
+        if told.len() == given.len() {
+            told.into_iter().zip(given).for_each(|(told, given)| *told = given.clone());
+        }
     }
 }
 

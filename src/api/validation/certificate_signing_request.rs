@@ -73,7 +73,23 @@ pub fn request(object: &Value) -> ErrorList {
     errors
 }
 
-/// What is wrong with a changed request, its approval or its status: no verdict is taken back.
+/// What is wrong with a changed status: it neither takes a verdict back nor gives one, which is for `approval`.
+pub fn request_status(new: &Value, old: &Value) -> ErrorList {
+    let mut errors = request_update(new, old);
+    for kind in ["Approved", "Denied"] {
+        let count = |object| {
+            let conditions = list(part(object, "status"), "conditions");
+            conditions.iter().filter(|condition| text(condition, "type") == kind).count()
+        };
+        if count(new) > count(old) {
+            let detail = format!("updates may not add a condition of type {kind:?}");
+            errors.push(Error::forbidden("status.conditions", detail));
+        }
+    }
+    errors
+}
+
+/// What is wrong with a changed request or its approval: no verdict is taken back.
 pub fn request_update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = request(new);
     let conditions = |object| list(part(object, "status"), "conditions");
@@ -187,5 +203,10 @@ mod tests {
             &request_update(&whole(), &with(json!([approved]))),
             &["status.conditions: Forbidden: updates may not remove a condition of type \"Approved\""],
         );
+        check(
+            &request_status(&with(json!([approved])), &whole()),
+            &["status.conditions: Forbidden: updates may not add a condition of type \"Approved\""],
+        );
+        check(&request_status(&with(json!([denied])), &with(json!([denied]))), &[]);
     }
 }

@@ -164,3 +164,30 @@ async fn who_asks_for_a_certificate_is_the_servers_word() {
     let (code, refused) = cluster.ask(Method::POST, path, request("evil", "kubernetes.io/kube-apiserver-client")).await;
     assert_eq!(code, 403, "{refused}");
 }
+
+#[tokio::test]
+async fn only_an_approval_gives_a_verdict_and_only_a_status_the_certificate() {
+    let cluster = Cluster::start().await;
+    let subject =
+        pki::Subject { common_name: "me".into(), organization: None, names: Vec::new(), usage: pki::Usage::Client };
+    let path = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+    let pem = STANDARD.encode(pki::request(&subject).unwrap().0);
+    let request = json!({"metadata": {"name": "me"},
+        "spec": {"signerName": "example.com/own", "request": pem, "usages": ["client auth"]}});
+    let (_, made) = cluster.ask(Method::POST, path, request).await;
+    let mut judged = made;
+    judged["status"] = json!({"conditions": [{"type": "Approved", "status": "True", "reason": "Fine"}]});
+
+    let (code, refused) = cluster.ask(Method::PUT, &format!("{path}/me/status"), judged.clone()).await;
+    let expected = "status.conditions: Forbidden: updates may not add a condition of type \"Approved\"";
+    assert!(code == 422 && message(&refused).ends_with(expected), "{code} {refused}");
+    judged["status"]["certificate"] = "eA==".into();
+    let (code, mut approved) = cluster.ask(Method::PUT, &format!("{path}/me/approval"), judged).await;
+    assert_eq!((code, &approved["status"].get("certificate")), (200, &None), "{approved}");
+
+    approved["status"]["certificate"] = "eA==".into();
+    approved["status"]["conditions"][0]["reason"] = "Another".into();
+    let (code, signed) = cluster.ask(Method::PUT, &format!("{path}/me/status"), approved).await;
+    assert_eq!((code, &signed["status"]["certificate"]), (200, &json!("eA==")), "{signed}");
+    assert_eq!(signed["status"]["conditions"][0]["reason"], "Fine");
+}

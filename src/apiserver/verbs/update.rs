@@ -23,6 +23,8 @@ pub(crate) enum Part {
     Main,
     /// The status alone.
     Status,
+    /// The conditions of a certificate request alone, and its verdict among them.
+    Approval,
     /// A namespace's `spec.finalizers` alone.
     Finalizers,
 }
@@ -69,6 +71,10 @@ pub(crate) fn transition(call: &Call, part: Part, old: Value, mut new: Value) ->
         Part::Status => {
             (strategy.prepare_status)(&mut new, &old);
             strategy.validate_status
+        }
+        Part::Approval => {
+            new = conversion::with_conditions_of(&new, &old);
+            api::validation::certificate_signing_request::request_update
         }
         Part::Finalizers => {
             new = conversion::with_finalizers_of(&new, &old);

@@ -29,8 +29,10 @@ pub(crate) async fn serve(call: Call, body: Body) -> Result<Response<Body>, Stat
         ("binding", Verb::Create) => binding::serve(&call, call.read(body).await?).await?,
         ("eviction", Verb::Create) => eviction::serve(&call, call.read(body).await?).await?,
         (_, Verb::Get) => get::serve(&call).await?,
-        ("status" | "approval", Verb::Update) => replace(&call, body, Part::Status).await?,
-        ("status" | "approval", Verb::Patch) => patch::serve_part(&call, call.read(body).await?, Part::Status).await?,
+        ("status", Verb::Update) => replace(&call, body, Part::Status).await?,
+        ("status", Verb::Patch) => patch::serve_part(&call, call.read(body).await?, Part::Status).await?,
+        ("approval", Verb::Update) => replace(&call, body, Part::Approval).await?,
+        ("approval", Verb::Patch) => patch::serve_part(&call, call.read(body).await?, Part::Approval).await?,
         ("finalize", Verb::Update) => replace(&call, body, Part::Finalizers).await?,
         _ => return Err(Status::method_not_supported()),
     };
