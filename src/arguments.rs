@@ -215,6 +215,9 @@ pub struct NodeOptions {
     /// How many files of a container's log are kept.
     #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u32).range(2..=100))]
     pub container_log_max_files: u32,
+    /// How many earlier runs of a container are kept with their logs, the one that `kubectl logs --previous` shows first.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub maximum_dead_containers_per_container: u32,
     /// How long compiling one artifact may take.
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
     pub compile_timeout: Duration,

@@ -23,7 +23,7 @@ use store::Store;
 use tokio::net::TcpListener;
 
 use crate::arguments::{Artifacts, ControlPlane as Options};
-use crate::{VERSION, host};
+use crate::{VERSION, host, process_metrics};
 
 /// A running control plane.
 pub(crate) struct ControlPlane {
@@ -74,6 +74,7 @@ impl ControlPlane {
         };
         let server = ApiServer::start(store.clone(), server_options, shutdown.clone()).await?;
         server.keep_artifacts_in(content.clone());
+        server.measure(Box::new(process_metrics::register));
         let (shown, renewal) = Renewal::begin(&serving, folder.join("pki"), Arc::clone(&authority), names.clone())?;
         let entry = Entry { tls: tls::config(shown, authority.certificate_pem())?, tokens: Default::default() };
         let serving = vec![

@@ -58,6 +58,7 @@ mod logging;
 pub mod node;
 mod node_daemon;
 mod node_identity;
+mod process_metrics;
 pub mod server;
 mod signals;
 mod supervisor;
@@ -90,6 +91,7 @@ pub fn run() -> ExitCode {
         Ok(given) => Arguments::parse_from(given),
         Err(error) => return failed(&error),
     };
+    process_metrics::start();
     logging::start(&arguments.logging);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

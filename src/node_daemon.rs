@@ -18,7 +18,7 @@ use runtime::{Compiler, Runtime};
 use crate::arguments::NodeOptions;
 use crate::node_identity::NodeIdentity;
 use crate::signals::Signals;
-use crate::{VERSION, supervisor};
+use crate::{VERSION, process_metrics, supervisor};
 
 /// The first argument of a process that only compiles.
 pub(crate) const COMPILE: &str = "compile-wasm";
@@ -103,12 +103,14 @@ pub(crate) async fn prepare(
         log_limits: LogLimits {
             segment_bytes: options.container_log_max_size.0,
             segments: options.container_log_max_files,
+            dead_runs: options.maximum_dead_containers_per_container,
         },
         owns_image_store: owns_content,
         wasi_preview3: options.wasi_preview3,
         ..kubelet::Options::new(name, ip, folder.to_owned(), pods, versions)
     };
-    Ok(Kubelet::start(options, Neighbours { client, runtime, dialler: Some(dialler), puller })?)
+    let of_process = process_metrics::register;
+    Ok(Kubelet::start(options, Neighbours { client, runtime, dialler: Some(dialler), puller, of_process })?)
 }
 
 /// Runs the daemon until the process is asked to end, and its pods have.

@@ -54,6 +54,7 @@ pub async fn run(options: Up) -> Result<()> {
     };
     let ip = options.node.node_ip.unwrap_or_else(|| node_ip(options.control_plane.listen.ip()));
     let kubelet = node_daemon::prepare(&node_folder, name, ip, &options.node, cluster).await?;
+    plane.server.measure(Box::new(kubelet.metrics()));
     welcome::say(&folder, &plane.url, plane.is_new, "kubectl get nodes");
     // The pods end first, while the API server still hears how.
     let ended = node_daemon::run(kubelet, signals).await;

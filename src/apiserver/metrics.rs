@@ -1,7 +1,7 @@
 //! `/metrics` in Prometheus' text, under upstream's names where upstream has one.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -35,13 +35,17 @@ struct DurationLabels {
     resource: String,
 }
 
+/// Registers what it measures, as it is at that moment.
+pub type Source = Box<dyn Fn(&mut Registry) + Send + Sync>;
+
 /// The server's own counts; cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     durations: Family<DurationLabels, Histogram>,
     failed_handshakes: Counter,
     registry: Arc<Registry>,
+    others: Arc<Mutex<Vec<Source>>>,
 }
 
 impl Default for Metrics {
@@ -61,11 +65,22 @@ impl Default for Metrics {
             "Connections whose TLS handshake failed or took too long",
             failed_handshakes.clone(),
         );
-        Self { requests, durations, failed_handshakes, registry: Arc::new(registry) }
+        Self { requests, durations, failed_handshakes, registry: Arc::new(registry), others: Arc::default() }
+    }
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
     }
 }
 
 impl Metrics {
+    /// Shows at `/metrics` what `source` measures, too.
+    pub(crate) fn add(&self, source: Source) {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).push(source);
+    }
+
     /// Counts a connection that did not come to speak TLS.
     pub(crate) fn count_failed_handshake(&self) {
         self.failed_handshakes.inc();
@@ -107,6 +122,9 @@ fn state(server: &ApiServer) -> String {
         register_artifacts(artifacts, &mut registry);
     }
     register_build(server, &mut registry);
+    for register in server.metrics().others.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        register(&mut registry);
+    }
     let mut text = String::new();
     // As above: writing into a string cannot fail.
     let _ = encode(&mut text, &registry);
@@ -154,6 +172,7 @@ fn register_artifacts(artifacts: &crate::registry::Registry, registry: &mut Regi
         ("artifact_max_bytes", "The bound on one artifact", artifacts.content.artifact_bytes_max()),
         ("incoming_bytes", "Bytes of unfinished writes and uploads", content.incoming_bytes),
         ("uploads", "Unfinished uploads", content.uploads),
+        ("upload_ttl_seconds", "How long one may rest", artifacts.content.upload_life().as_secs()),
         ("repositories", "Repositories with content", content.repositories),
         ("removed_blobs", "Blobs removed for space since the start", content.removed_blobs),
         ("removed_bytes", "Bytes removed for space since the start", content.removed_bytes),

@@ -22,7 +22,7 @@ use crate::authentication::User;
 use crate::cache::feed::Caches;
 use crate::health::Health;
 use crate::limits::Limits;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics};
 use crate::objects::Objects;
 use crate::options::Query;
 use crate::pins::Pins;
@@ -150,6 +150,11 @@ impl ApiServer {
     pub fn keep_artifacts_in(&self, content: images::ContentStore) {
         let shared = &self.shared;
         shared.registry.get_or_init(|| Registry::new(content, shared.objects.clone(), shared.shutdown.clone()));
+    }
+
+    /// Shows at `/metrics` what `source` measures, too: other parts of this process.
+    pub fn measure(&self, source: metrics::Source) {
+        self.shared.metrics.add(source);
     }
 
     /// Answers one request. Who asks stands in the request's extensions as a [`User`]; without one it is nobody.

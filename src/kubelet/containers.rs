@@ -255,11 +255,12 @@ async fn mounts(
 ) -> Result<Vec<Mount>, Verdict> {
     let (pods, pod, run) = (Arc::clone(&daemon.pods_dir), Arc::clone(&start.pod), log_run(start));
     let (spec, environment) = (spec.clone(), environment.clone());
+    let keep_from = run.run.saturating_sub(daemon.options.log_limits.dead_runs);
     let work = move || {
         let failed = |error: std::io::Error| verdict(reasons::CREATE_CONTAINER_ERROR, &error);
         let pod_dir = steps::open_folder(&pods, &run.uid).map_err(failed)?;
         pods.create_dir_all(run.folder()).map_err(failed)?;
-        logs::remove_runs_before(&pods, &run, run.run.saturating_sub(1)).map_err(failed)?;
+        logs::remove_runs_before(&pods, &run, keep_from).map_err(failed)?;
         mounts::mounts(&pod_dir, &pod, &spec, &environment).map_err(|error| config_error(&error.to_string()))
     };
     base::task::blocking(work).await.map_err(|error| verdict(reasons::CREATE_CONTAINER_ERROR, &error))?

@@ -10,15 +10,14 @@ mod attach;
 mod logs;
 pub(crate) mod serve;
 
-use std::fmt::Write as _;
-
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use serde_json::json;
 
+use crate::metrics::Metrics;
 use crate::pods::table::Table;
 use crate::pods::view::{Container, View};
 
@@ -27,6 +26,7 @@ use crate::pods::view::{Container, View};
 pub(crate) struct Api {
     pub(crate) table: Table,
     pub(crate) logs: std::sync::Arc<crate::logs::writer::Logs>,
+    pub(crate) metrics: Metrics,
 }
 
 /// A request that cannot be answered, as status and text.
@@ -47,7 +47,7 @@ pub(crate) fn router(api: Api) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/pods", get(pods))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(|State(api): State<Api>| async move { api.metrics.serve() }))
         .route("/containerLogs/{namespace}/{pod}/{container}", get(logs::container_logs))
         // A WebSocket begins with GET in HTTP/1.1 and with CONNECT in HTTP/2.
         .route("/attach/{namespace}/{pod}/{container}", any(attach::attach))
@@ -57,18 +57,6 @@ pub(crate) fn router(api: Api) -> Router {
 async fn pods(State(api): State<Api>) -> Response {
     let items: Vec<_> = api.table.pods().iter().filter_map(|pod| serde_json::to_value(&**pod).ok()).collect();
     axum::Json(json!({"apiVersion": "v1", "kind": "PodList", "metadata": {}, "items": items})).into_response()
-}
-
-async fn metrics(State(api): State<Api>) -> Response {
-    let mut text = String::new();
-    for (name, help, value) in [
-        ("kubelet_running_pods", "Number of pods that have a running pod sandbox", api.table.len()),
-        ("kubelet_working_pods", "Number of pods the kubelet knows", api.table.pods().len()),
-    ] {
-        // Writing to a String does not fail.
-        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
-    }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 impl Api {

@@ -56,6 +56,12 @@ impl Pulls {
         listed.collect()
     }
 
+    /// What the store of images holds, and the bound on one part of an image, in bytes.
+    pub(crate) fn metrics(&self) -> (::images::content::Metrics, u64) {
+        let store = self.puller.store();
+        (store.metrics(), store.artifact_bytes_max())
+    }
+
     /// Keeps the images that these pods name, and lets all others go when space is short.
     pub(crate) fn set_in_use<'a>(&self, pods: impl Iterator<Item = &'a core::Pod>) {
         let names = pods.flat_map(|pod| specs(pod).filter_map(|(_, spec)| spec.image.as_deref()));

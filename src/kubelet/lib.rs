@@ -15,7 +15,7 @@
 //! Reading order: [`options`]; `pods` with its `state`, `sync` and `worker` (the heart); what a container needs
 //! ([`env`], `fields`, `objects`, `sources`, `volumes`, `images`, `code`) and how it runs (`containers`, `exit`,
 //! `output`, `host_ports`); `logs`; what is told (`statuses`, `events`, `node`, `registration`); what
-//! outlives the daemon (`journal`); what is asked of the node (`http`, `dial`).
+//! outlives the daemon (`journal`); what is asked of the node (`http`, `dial`, `metrics`).
 //!
 //! # Why
 //!
@@ -37,6 +37,7 @@ mod images;
 mod journal;
 mod logs;
 mod machine;
+mod metrics;
 mod node;
 mod objects;
 pub mod options;
@@ -65,16 +66,19 @@ use base::shutdown::{self, Shutdown};
 use base::task;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use prometheus_client::registry::Registry;
 
 use crate::daemon::{Daemon, Room};
 use crate::journal::Journal;
 use crate::logs::writer::Logs;
+use crate::metrics::Metrics;
 use crate::pods::admit;
 use crate::pods::table::Table;
 use crate::registration::Registration;
 use crate::sources::Sources;
 use crate::statuses::Statuses;
 
+pub use crate::metrics::OfProcess;
 pub use crate::options::Options;
 pub use crate::registration::Error as RegistrationError;
 pub use crate::resources::Amounts;
@@ -90,6 +94,8 @@ pub struct Neighbours {
     pub dialler: Option<kube::Client>,
     /// What fetches images, and keeps them.
     pub puller: ::images::pull::Puller,
+    /// What the node's own `/metrics` shows of the process.
+    pub of_process: OfProcess,
 }
 
 /// The daemon of one node, before it runs.
@@ -100,6 +106,7 @@ pub struct Kubelet {
     events: events::Writer,
     registration: Registration,
     table: Table,
+    metrics: Metrics,
 }
 
 /// Why a daemon cannot start, or had to end.
@@ -133,7 +140,7 @@ impl Kubelet {
     /// # Errors
     /// When the folder cannot be used.
     pub fn start(options: Options, neighbours: Neighbours) -> Result<Self, Error> {
-        let Neighbours { client, dialler, runtime, puller } = neighbours;
+        let Neighbours { client, dialler, runtime, puller, of_process } = neighbours;
         let pods_path = options.data_dir.join("pods");
         files::make_folder(&options.data_dir, Access::Private)?;
         files::make_folder(&pods_path, Access::Private)?;
@@ -162,12 +169,20 @@ impl Kubelet {
         });
         let registration = Registration::new(Arc::clone(&daemon), client.clone(), &data_dir)?;
         let table = Table::new(Arc::clone(&daemon));
-        Ok(Self { client, dialler, daemon, events: writer, registration, table })
+        let metrics = Metrics { daemon: Arc::clone(&daemon), table: table.clone(), of_process };
+        Ok(Self { client, dialler, daemon, events: writer, registration, table, metrics })
     }
 
     /// The kubelet's HTTP API, for a roof that holds the API server in the same process.
     pub fn router(&self) -> Router {
-        http::router(http::Api { table: self.table.clone(), logs: Arc::clone(&self.daemon.logs) })
+        let (logs, metrics) = (Arc::clone(&self.daemon.logs), self.metrics.clone());
+        http::router(http::Api { table: self.table.clone(), logs, metrics })
+    }
+
+    /// What the node measures, for a roof that shows it beside other parts of its process.
+    pub fn metrics(&self) -> impl Fn(&mut Registry) + Send + Sync + use<> {
+        let metrics = self.metrics.clone();
+        move |registry| metrics.register(registry)
     }
 
     /// Runs until the end is asked for and all pods have stopped, or their grace is over.
@@ -176,7 +191,7 @@ impl Kubelet {
     /// When the node cannot join, or its port cannot be had.
     pub async fn run(self, shutdown: Shutdown) -> Result<(), Error> {
         let router = self.router();
-        let Self { client, dialler, daemon, events, registration, table } = self;
+        let Self { client, dialler, daemon, events, registration, table, .. } = self;
         let options = &daemon.options;
         // The parts outlive the pods: the last statuses, Events and lines are theirs to bring home.
         let (end_of_parts, parts) = shutdown::channel();

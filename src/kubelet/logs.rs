@@ -27,6 +27,8 @@ pub struct Limits {
     pub segment_bytes: u64,
     /// How many segments of a run are kept; the oldest is removed. At least 1.
     pub segments: u32,
+    /// How many runs of a container are kept beside the present or last one; the oldest is removed.
+    pub dead_runs: u32,
 }
 
 /// One run of one container.

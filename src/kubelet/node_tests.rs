@@ -30,6 +30,27 @@ async fn a_hello_runs_to_its_end_and_its_log_is_kept() {
 }
 
 #[tokio::test]
+async fn a_node_measures_its_pods_its_code_and_its_images_beside_their_bounds() {
+    let (_folder, node) = node().await;
+    let image = node.image("hello", HELLO);
+    node.create("web", json!({"restartPolicy": "Never", "containers": [{"name": "c", "image": image}]}));
+
+    node.api.pod_in("web", "Succeeded").await;
+    let text = node.get("/metrics").await;
+    for expected in [
+        "kubelet_working_pods 1.0",
+        "minke_compilations 1.0",
+        "minke_failed_compilations 0.0",
+        "minke_compile_timeout_seconds 60.0",
+        "minke_images_pulled 1.0",
+        "minke_dead_containers_max 1.0",
+    ] {
+        assert!(text.lines().any(|line| line == expected), "{expected} is not in\n{text}");
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_trap_is_told_in_the_termination_message_and_in_the_log() {
     let (_folder, node) = node().await;
     let image = node.image("trap", TRAP);

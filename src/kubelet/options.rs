@@ -92,7 +92,7 @@ impl Options {
             status_report: Duration::from_secs(300),
             shutdown_grace: Duration::from_secs(30),
             crash_loop: Law::exact(Duration::from_secs(10), Duration::from_secs(300)),
-            log_limits: LogLimits { segment_bytes: 10 << 20, segments: 5 },
+            log_limits: LogLimits { segment_bytes: 10 << 20, segments: 5, dead_runs: 1 },
             owns_image_store: true,
             wasi_preview3: false,
             tls: None,

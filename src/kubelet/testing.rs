@@ -106,6 +106,7 @@ impl TestNode {
             dialler: None,
             runtime: runtime::Runtime::start(runtime).unwrap(),
             puller: images::Puller::new(store, plain),
+            of_process: |_| (),
         };
         let kubelet = Kubelet::start(options, neighbours).unwrap();
         let router = kubelet.router();
@@ -210,7 +211,7 @@ fn options(data_dir: PathBuf) -> Options {
         port: None,
         alone_after: Duration::from_millis(200),
         shutdown_grace: Duration::from_secs(5),
-        log_limits: LogLimits { segment_bytes: 1 << 20, segments: 2 },
+        log_limits: LogLimits { segment_bytes: 1 << 20, segments: 2, dead_runs: 1 },
         ..options
     }
 }

@@ -17,9 +17,10 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use crate::mappings::{self, Mapped, Mappings, NoMappings, StoreMappings};
 use crate::profiles::{POOL_STORES, Profile, fingerprint};
+use crate::runtime::Metrics;
 use crate::sandbox::INSTANCES_MAX;
 use crate::sandbox::state::{ComponentState, ModuleState};
-use cache::{Artifact, Cache, Key, Native};
+use cache::{Artifact, Cache, Kept, Key, Native};
 use compiler::Compilers;
 use imports::{Line, Linkers};
 
@@ -51,6 +52,8 @@ pub(crate) struct Inner {
     mappings: Mappings,
     /// Those of the code itself.
     _mapped: Mapped,
+    /// The code's file stays in the cache.
+    _kept: Kept,
 }
 
 /// A linked program of one engine.
@@ -271,9 +274,22 @@ impl Loader {
         always.into_iter().chain(&self.preview3).map(|host| host.engine.clone()).collect()
     }
 
-    /// Bytes of compiled code on disk.
-    pub(crate) fn cache_bytes(&self) -> u64 {
-        self.cache.bytes()
+    /// What was compiled, and what compiled code takes.
+    pub(crate) fn metrics(&self) -> Metrics {
+        let (cache_bytes, cache_max_bytes) = self.cache.bytes();
+        let (compilations, failed_compilations) = self.compilers.counts();
+        let bounds = self.compilers.bounds();
+        let (mappings, mappings_max) = self.mappings.counts();
+        Metrics {
+            cache_bytes,
+            cache_max_bytes,
+            compilations,
+            failed_compilations,
+            compile_deadline: bounds.deadline,
+            compile_memory_bytes: bounds.memory_bytes,
+            mappings,
+            mappings_max,
+        }
     }
 
     /// Loads the program at `wasm`, whose content has this digest.
@@ -329,7 +345,15 @@ impl Loader {
             Profile::Dense | Profile::Guarded | Profile::Preview3 => None,
         };
         let mappings = self.mappings.clone();
-        Ok(Code::from_inner(Arc::new(Inner { kind, profile, on_demand, pooled, mappings, _mapped: mapped })))
+        Ok(Code::from_inner(Arc::new(Inner {
+            kind,
+            profile,
+            on_demand,
+            pooled,
+            mappings,
+            _mapped: mapped,
+            _kept: artifact.kept(),
+        })))
     }
 }
 

@@ -27,7 +27,7 @@ pub use code::imports::offered_imports;
 pub use code::{Code, Kind, LoadError};
 pub use mappings::NoMappings;
 pub use profiles::Profile;
-pub use runtime::{Error, Options, Runtime};
+pub use runtime::{Error, Metrics, Options, Runtime};
 pub use sandbox::{
     Access, CONNECTIONS_MAX, Discard, Exit, HttpOptions, Limits, MEMORY_MAX, Mount, OutputSink, Reader, Sandbox,
     SandboxSpec, StartError, TRAP_TEXT_MAX, Usage, Writer, pipe,

@@ -76,6 +76,11 @@ impl Mappings {
         mapped.grow(count)?;
         Ok(mapped)
     }
+
+    /// How many are taken, and of how many.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.shared.used.load(Ordering::Relaxed), self.shared.max)
+    }
 }
 
 impl Mapped {
@@ -152,7 +157,9 @@ mod tests {
         one.grow(1).unwrap_err();
         one.shrink(4);
         let other = budget.take(4).unwrap();
+        assert_eq!(budget.counts(), (10, 10));
         drop((one, other));
+        assert_eq!(budget.counts(), (0, 10));
         budget.take(10).unwrap();
     }
 }

@@ -46,6 +46,27 @@ struct Shared {
     loaded: Mutex<HashMap<(String, Profile), Arc<Loaded>>>,
 }
 
+/// What a runtime has done and holds, beside its bounds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Metrics {
+    /// Bytes of compiled code on disk.
+    pub cache_bytes: u64,
+    /// Their bound.
+    pub cache_max_bytes: u64,
+    /// Compilations that ended since the start.
+    pub compilations: u64,
+    /// Those of them that gave no code.
+    pub failed_compilations: u64,
+    /// The bound on the time of one.
+    pub compile_deadline: Duration,
+    /// The bound on the memory of one, in bytes.
+    pub compile_memory_bytes: u64,
+    /// Memory mappings that guests and their code have.
+    pub mappings: usize,
+    /// Their bound.
+    pub mappings_max: usize,
+}
+
 /// The place of one program's code: locked while it is being loaded, so that many pods load it once.
 type Loaded = tokio::sync::Mutex<Weak<Inner>>;
 
@@ -123,10 +144,10 @@ impl Runtime {
         sandbox::start(&self.shared.threads, code, spec)
     }
 
-    /// Bytes of compiled code on disk.
+    /// What the runtime has done and holds at this moment, beside its bounds.
     #[must_use]
-    pub fn cache_bytes(&self) -> u64 {
-        self.shared.loader.cache_bytes()
+    pub fn metrics(&self) -> Metrics {
+        self.shared.loader.metrics()
     }
 
     /// The place of a program's code; those of programs that nobody holds or loads any more are forgotten.

@@ -44,3 +44,13 @@ async fn what_an_object_owns_goes_with_it_or_is_orphaned() {
         cluster.until("ConfigMap", &format!("{owner}-child"), is_done).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_process_measures_server_node_and_itself_in_one_answer() {
+    let cluster = Cluster::up().await;
+    let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
+    let text = cluster.client.request_text(request).await.unwrap();
+    for name in ["apiserver_storage_objects", "minke_code_cache_max_bytes", "process_resident_memory_bytes"] {
+        assert_eq!(text.matches(&format!("# TYPE {name} gauge")).count(), 1, "{name} in\n{text}");
+    }
+}

@@ -259,6 +259,12 @@ impl ContentStore {
         self.shared.options.artifact_bytes_max
     }
 
+    /// How long an unfinished upload may rest before it is dropped.
+    #[must_use]
+    pub fn upload_life(&self) -> Duration {
+        self.shared.options.upload_life
+    }
+
     /// Whether the content is here, of whichever repository.
     #[must_use]
     pub fn has(&self, digest: &Digest) -> bool {

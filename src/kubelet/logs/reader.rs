@@ -335,7 +335,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pods = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
         pods.create_dir_all(run().folder()).unwrap();
-        let logs = Arc::new(Logs::new(Arc::new(pods), Limits { segment_bytes: 200, segments: 100 }));
+        let logs = Arc::new(Logs::new(Arc::new(pods), Limits { segment_bytes: 200, segments: 100, dead_runs: 1 }));
         let (_trigger, shutdown) = base::shutdown::channel();
         let _flusher = base::task::spawn("flush", Arc::clone(&logs).flush(shutdown));
 

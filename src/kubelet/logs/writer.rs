@@ -298,7 +298,7 @@ mod tests {
     fn a_full_segment_is_followed_by_a_new_one_and_the_oldest_goes() {
         let folder = tempfile::tempdir().unwrap();
         let pods = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
-        let logs = Logs::new(Arc::new(pods), Limits { segment_bytes: 100, segments: 2 });
+        let logs = Logs::new(Arc::new(pods), Limits { segment_bytes: 100, segments: 2, dead_runs: 1 });
         let log = logs.open(run());
         for _ in 0..4 {
             log.write(Stream::Stdout, &[b'x'; 120]);
@@ -313,7 +313,7 @@ mod tests {
     async fn a_writer_that_fills_its_buffer_waits_for_the_disk() {
         let folder = tempfile::tempdir().unwrap();
         let pods = Dir::open_ambient_dir(folder.path(), ambient_authority()).unwrap();
-        let logs = Arc::new(Logs::new(Arc::new(pods), Limits { segment_bytes: 1 << 20, segments: 2 }));
+        let logs = Arc::new(Logs::new(Arc::new(pods), Limits { segment_bytes: 1 << 20, segments: 2, dead_runs: 1 }));
         let log = logs.open(run());
         log.write(Stream::Stdout, &vec![b'\n'; BUFFER_MAX]);
         assert!(!log.has_room());

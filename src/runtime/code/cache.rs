@@ -6,7 +6,7 @@
 //! SHA-256 of its bytes. A file whose bytes do not give its name is not ours or is broken: it is removed, and the
 //! program compiled anew.
 //!
-//! When the files exceed their bound, the least recently used go. Code that is loaded stays mapped meanwhile.
+//! When the files exceed their bound, the least recently used go, but none that is loaded: its pods may start again.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use base::files::{Access, make_folder};
@@ -30,7 +30,7 @@ pub(crate) struct Key([u8; 32]);
 #[derive(Debug)]
 pub(crate) struct Cache {
     folder: PathBuf,
-    /// Bytes of all files together; the newest file stays even if it alone is larger.
+    /// Bytes of all files together, unless those in use alone are more.
     max_bytes: u64,
     state: Mutex<State>,
     staged: AtomicU64,
@@ -50,12 +50,21 @@ struct Held {
     checksum: [u8; 32],
     size_bytes: u64,
     used: u64,
+    /// Shared with whoever uses the file, which then stays.
+    in_use: Arc<()>,
 }
 
 /// An artifact whose checksum was found right. Only the cache makes them.
 #[derive(Debug)]
 pub(crate) struct Artifact {
     path: PathBuf,
+    kept: Kept,
+}
+
+/// Keeps a file in the cache until it is dropped.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    _in_use: Arc<()>,
 }
 
 /// A program in native code.
@@ -107,7 +116,7 @@ impl Cache {
             };
             let facts = file.metadata().map_err(at("read", &path))?;
             let used = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            found.push((used, key, Held { checksum, size_bytes: facts.len(), used: 0 }));
+            found.push((used, key, Held::new(checksum, facts.len())));
         }
         found.sort_by_key(|(used, ..)| *used);
         let mut state = State::default();
@@ -121,7 +130,7 @@ impl Cache {
 
     /// The artifact under `key`, if it is there and whole.
     pub(crate) fn find(&self, key: Key) -> Option<Artifact> {
-        let checksum = self.lock().touch(key)?;
+        let (checksum, kept) = self.lock().touch(key)?;
         let path = self.path(key, &checksum);
         match checksum_of(&path) {
             Ok(found) if found == checksum => {
@@ -129,7 +138,7 @@ impl Cache {
                 if let Err(error) = File::open(&path).and_then(|file| file.set_modified(base::clock::now().into())) {
                     tracing::debug!(%error, path = %path.display(), "cannot note the use of compiled code");
                 }
-                Some(Artifact { path })
+                Some(Artifact { path, kept })
             }
             Ok(_) => {
                 tracing::warn!(path = %path.display(), "compiled code does not match its checksum and is removed");
@@ -174,21 +183,24 @@ impl Cache {
         let path = self.path(key, &checksum);
         fs::rename(staged, &path).map_err(at("name", &path))?;
         self.forget_unless(key, &checksum);
-        self.lock().insert(key, Held { checksum, size_bytes, used: 0 });
+        let held = Held::new(checksum, size_bytes);
+        let kept = held.keep();
+        self.lock().insert(key, held);
         self.evict();
-        Ok(Artifact { path })
+        Ok(Artifact { path, kept })
     }
 
-    /// Bytes on disk.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.lock().bytes
+    /// Bytes on disk, and their bound.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (self.lock().bytes, self.max_bytes)
     }
 
-    /// Removes the least recently used until the bound holds.
+    /// Removes the least recently used of those that nobody uses, until the bound holds.
     fn evict(&self) {
         let mut state = self.lock();
-        while state.bytes > self.max_bytes && state.files.len() > 1 {
-            let Some(oldest) = state.files.iter().min_by_key(|(_, held)| held.used).map(|(key, _)| *key) else { break };
+        while state.bytes > self.max_bytes {
+            let idle = state.files.iter().filter(|(_, held)| Arc::strong_count(&held.in_use) == 1);
+            let Some(oldest) = idle.min_by_key(|(_, held)| held.used).map(|(key, _)| *key) else { break };
             if let Some(held) = state.remove(oldest) {
                 remove(&self.path(oldest, &held.checksum));
             }
@@ -236,15 +248,30 @@ impl State {
     }
 
     /// Counts a use and gives the checksum that the file must have.
-    fn touch(&mut self, key: Key) -> Option<[u8; 32]> {
+    fn touch(&mut self, key: Key) -> Option<([u8; 32], Kept)> {
         self.uses += 1;
         let held = self.files.get_mut(&key)?;
         held.used = self.uses;
-        Some(held.checksum)
+        Some((held.checksum, held.keep()))
+    }
+}
+
+impl Held {
+    fn new(checksum: [u8; 32], size_bytes: u64) -> Self {
+        Self { checksum, size_bytes, used: 0, in_use: Arc::new(()) }
+    }
+
+    fn keep(&self) -> Kept {
+        Kept { _in_use: Arc::clone(&self.in_use) }
     }
 }
 
 impl Artifact {
+    /// What keeps the file while its code is loaded.
+    pub(crate) fn kept(&self) -> Kept {
+        self.kept.clone()
+    }
+
     /// Maps the code into this process.
     ///
     /// # Errors
@@ -341,11 +368,11 @@ mod tests {
         let cache = Cache::open(folder.path().to_owned(), 100).unwrap();
         assert!(cache.find(key("a")).is_some());
         assert!(cache.find(key("b")).is_none());
-        assert_eq!((cache.bytes(), fs::read_dir(folder.path()).unwrap().count()), (4, 1));
+        assert_eq!((cache.bytes(), fs::read_dir(folder.path()).unwrap().count()), ((4, 100), 1));
     }
 
     #[test]
-    fn the_least_recently_used_go_first() {
+    fn the_least_recently_used_go_first_and_never_what_is_in_use() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::open(folder.path().to_owned(), 10).unwrap();
         admit(&cache, "a", b"aaaa");
@@ -353,8 +380,13 @@ mod tests {
         assert!(cache.find(key("a")).is_some());
         admit(&cache, "c", b"cccc");
         assert_eq!(["a", "b", "c"].map(|name| cache.find(key(name)).is_some()), [true, false, true]);
+        let in_use = cache.find(key("c")).unwrap().kept();
         admit(&cache, "d", b"larger than all");
-        assert_eq!((cache.bytes(), fs::read_dir(folder.path()).unwrap().count()), (15, 1));
+        assert_eq!(["a", "b", "c", "d"].map(|name| cache.find(key(name)).is_some()), [false, false, true, true]);
+        assert_eq!((cache.bytes(), fs::read_dir(folder.path()).unwrap().count()), ((19, 10), 2));
+        drop(in_use);
+        admit(&cache, "e", b"eeee");
+        assert_eq!(["c", "d", "e"].map(|name| cache.find(key(name)).is_some()), [false, false, true]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -94,17 +95,38 @@ pub(crate) struct Compilers {
     compiler: Compiler,
     bounds: Bounds,
     free: Semaphore,
+    /// Compilations that ended, and those of them that gave no code.
+    ended: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl Compilers {
     pub(crate) fn new(compiler: Compiler, bounds: Bounds) -> Self {
-        Self { compiler, bounds, free: Semaphore::new(COMPILERS_MAX) }
+        let (ended, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { compiler, bounds, free: Semaphore::new(COMPILERS_MAX), ended, failed }
+    }
+
+    /// The bounds on each compilation.
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// Compilations that ended since the start, and those of them that gave no code.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.ended.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
     }
 
     /// Compiles the program at `wasm` for `profile` into the file `artifact`. Safe to drop: the child is killed.
     pub(crate) async fn compile(&self, wasm: &Path, artifact: &Path, profile: Profile) -> Result<(), Error> {
         // Never closed, so there is always a permit to wait for.
         let _permit = self.free.acquire().await.ok();
+        let compiled = self.compile_now(wasm, artifact, profile).await;
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        self.failed.fetch_add(u64::from(compiled.is_err()), Ordering::Relaxed);
+        compiled
+    }
+
+    async fn compile_now(&self, wasm: &Path, artifact: &Path, profile: Profile) -> Result<(), Error> {
         match &self.compiler {
             Compiler::Child { program, args } => {
                 let mut command = self.command(program, args);
