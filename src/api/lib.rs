@@ -7,8 +7,8 @@
 //! kinds there are from one table ([`scheme`]); nothing here is written a kind but defaults, validation and printers.
 //!
 //! Reading order: [`scheme`] (a row a resource), [`schema`] (types), [`decode`] (bytes to canonical objects),
-//! [`strategies`] with [`defaults`], [`validation`] and [`printers`] (what differs between kinds), [`patch`],
-//! [`meta`] and [`status`] (what all kinds share), [`events`] (the one kind with two forms), [`selectors`],
+//! [`strategies`] with [`defaults`], [`validation`] and [`printers`] (what differs between kinds), [`patch`] and
+//! [`managed`] (what becomes of a write), [`meta`] and [`status`] (what all kinds share), [`events`] (the one kind with two forms), [`selectors`],
 //! [`quantity`], [`names`], then [`discovery`] and [`openapi`] (how the table is told to clients).
 //!
 //! # Why
@@ -17,10 +17,12 @@
 //! client sent is kept where upstream keeps it, and a list key or a default is data instead of code. The price is that
 //! a misspelt field name is found by a test instead of the compiler.
 
+pub mod cron;
 pub mod decode;
 pub mod defaults;
 pub mod discovery;
 pub mod events;
+pub mod managed;
 pub mod meta;
 pub mod names;
 pub mod openapi;

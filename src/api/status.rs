@@ -8,6 +8,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use crate::managed::{ApplyError, Conflict};
 use crate::validation::field::{self, ErrorList};
 use details::insert_text;
 
@@ -75,6 +76,19 @@ impl Status {
     pub fn modified(group: &str, plural: &str, name: &str) -> Self {
         let why = "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(group, plural, name, why)
+    }
+
+    /// 409 for fields that other managers own.
+    #[must_use]
+    pub fn apply_conflict(conflicts: Vec<Conflict>) -> Self {
+        let cause = |conflict: &Conflict| Cause {
+            reason: "FieldManagerConflict".to_owned(),
+            message: format!("conflict with {}", conflict.manager),
+            field: conflict.field.clone(),
+        };
+        let causes = conflicts.iter().map(cause).collect();
+        let message = ApplyError::Conflicts(conflicts).to_string();
+        Self::about(409, "Conflict", message, Details { causes, ..Details::default() })
     }
 
     /// 422 with all that is wrong with an object of this kind.

@@ -61,6 +61,7 @@ pub(crate) enum BodyFormat {
 /// How a PATCH is meant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum PatchKind {
+    Apply,
     Json,
     Merge,
     Strategic,
@@ -165,6 +166,7 @@ pub(crate) fn body_format(headers: &HeaderMap) -> Option<BodyFormat> {
 /// How the body of a PATCH is meant; `None` for a media type that is no patch we know.
 pub(crate) fn patch_kind(headers: &HeaderMap) -> Option<PatchKind> {
     match media_type(headers) {
+        "application/apply-patch+yaml" => Some(PatchKind::Apply),
         "application/json-patch+json" => Some(PatchKind::Json),
         "application/merge-patch+json" => Some(PatchKind::Merge),
         "application/strategic-merge-patch+json" => Some(PatchKind::Strategic),

@@ -9,6 +9,8 @@ use api::validation::field;
 use serde_json::Value;
 use store::Revision;
 
+use crate::negotiate::PatchKind;
+
 /// The group that options belong to in error messages.
 const META_GROUP: &str = "meta.k8s.io";
 
@@ -67,6 +69,8 @@ pub(crate) enum Keep {
 pub(crate) struct WriteOptions {
     pub keep: Keep,
     pub field_validation: FieldValidation,
+    /// Whether an application takes fields that others own.
+    pub force: bool,
 }
 
 /// What happens with an object's dependents.
@@ -243,7 +247,30 @@ impl WriteOptions {
     /// Reads the options of `kind` (`CreateOptions`, `UpdateOptions`, `PatchOptions`).
     pub(crate) fn read(query: &Query, kind: &str) -> Result<Self, Status> {
         let mut errors = field::ErrorList::new();
-        let keep = read_dry_run(&query.all("dryRun"), &mut errors);
+        let options = Self::collect(query, &mut errors);
+        refuse(kind, errors)?;
+        Ok(options)
+    }
+
+    /// Reads the options of a patch.
+    pub(crate) fn read_patch(query: &Query, kind: PatchKind) -> Result<Self, Status> {
+        let mut errors = field::ErrorList::new();
+        match kind {
+            PatchKind::Apply if query.find("fieldManager").is_none() => {
+                errors.push(field::Error::required("fieldManager", "is required for apply patch"));
+            }
+            PatchKind::Json | PatchKind::Merge | PatchKind::Strategic if query.find("force").is_some() => {
+                errors.push(field::Error::forbidden("force", "may not be specified for non-apply patch"));
+            }
+            _ => {}
+        }
+        let options = Self::collect(query, &mut errors);
+        refuse("PatchOptions", errors)?;
+        Ok(options)
+    }
+
+    fn collect(query: &Query, errors: &mut field::ErrorList) -> Self {
+        let keep = read_dry_run(&query.all("dryRun"), errors);
         let field_validation = match query.find("fieldValidation") {
             None | Some("Warn") => FieldValidation::Warn,
             Some("Ignore") => FieldValidation::Ignore,
@@ -254,10 +281,9 @@ impl WriteOptions {
             }
         };
         if let Some(manager) = query.find("fieldManager") {
-            check_manager(manager, &mut errors);
+            check_manager(manager, errors);
         }
-        refuse(kind, errors)?;
-        Ok(Self { keep, field_validation })
+        Self { keep, field_validation, force: query.flag("force").unwrap_or(false) }
     }
 }
 

@@ -39,4 +39,4 @@ macro_rules! tables {
     ($($name:ident),* $(,)?) => { $(#[tokio::test] async fn $name() { check(stringify!($name)).await; })* };
 }
 
-tables![deletion, discovery, forms, lists, patches, refusals, services, subresources, watches, writes];
+tables![deletion, discovery, forms, lists, managers, patches, refusals, services, subresources, watches, writes];

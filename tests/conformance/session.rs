@@ -19,6 +19,9 @@ use crate::table;
 /// How long an answer may take; a watch of the tables ends by itself after a second or two.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 
+/// Who asks, and so manages what it writes: as upstream's session was recorded.
+const USER_AGENT: &str = "recorder/1";
+
 /// Not a method: the store forgets its history and the server starts anew over it.
 const RESTART: &str = "RESTART";
 
@@ -77,6 +80,7 @@ impl Session {
 
     fn ask(&self, exchange: &Exchange) -> BoxFuture<'static, Answer> {
         let mut request = Request::builder().method(exchange.method.as_str()).uri(self.filled_in(&exchange.path));
+        request = request.header(http::header::USER_AGENT, USER_AGENT);
         for (name, value) in exchange.headers.iter().filter(|(name, _)| name != "user") {
             request = request.header(name, value);
         }

@@ -15,6 +15,8 @@ const OUR_ADDRESSES: &str = "100.96.";
 #[derive(Debug, Default)]
 pub(crate) struct Settler {
     generated: BTreeSet<(String, String)>,
+    /// Leaves managers out, where a table is about something else.
+    pub(crate) hides_managers: bool,
 }
 
 impl Settler {
@@ -44,6 +46,9 @@ impl Settler {
     fn visit(&self, name: &str, value: &mut Value) {
         match value {
             Value::Object(fields) => {
+                if self.hides_managers {
+                    fields.remove("managedFields");
+                }
                 settle_version(fields);
                 fields.iter_mut().for_each(|(name, field)| self.visit(name, field));
             }

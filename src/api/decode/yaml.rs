@@ -154,10 +154,7 @@ impl<'a> Reader<'a> {
     }
 
     fn next(&mut self) -> Result<Option<(Event<'a>, Span)>, DecodeError> {
-        self.parser
-            .next_event()
-            .transpose()
-            .map_err(|wrong: ScanError| DecodeError::Yaml(format!("line {}: {}", wrong.marker().line(), wrong.info())))
+        self.parser.next_event().transpose().map_err(|wrong: ScanError| broken(wrong.marker().line(), wrong.info()))
     }
 }
 
@@ -197,6 +194,15 @@ impl Scalar {
             Self::Text => text.into(),
         }
     }
+}
+
+/// A syntax error as Go's library tells it: without what was being read, and with the line of a parser's error counted
+/// from 0 (of which the first is left out).
+fn broken(line: usize, info: &str) -> DecodeError {
+    let context = ["while parsing ", "while scanning "].into_iter().any(|context| info.starts_with(context));
+    let reason = info.split_once(", ").filter(|_| context).map_or(info, |(_, reason)| reason);
+    let line = if info.starts_with("while parsing ") { line.saturating_sub(1) } else { line };
+    DecodeError::Yaml(if line == 0 { reason.to_owned() } else { format!("line {line}: {reason}") })
 }
 
 fn error(reason: &str) -> DecodeError {

@@ -3,6 +3,7 @@
 pub mod pod;
 pub mod service;
 pub mod small;
+pub mod workloads;
 
 use serde_json::{Map, Value};
 

@@ -6,25 +6,29 @@ use super::{each, part, set};
 
 /// A pod's defaults.
 pub fn pod(pod: &mut Value) {
-    if let Some(spec) = part(pod, "spec") {
-        spec_defaults(spec);
+    let Some(spec) = part(pod, "spec") else { return };
+    set(spec, "enableServiceLinks", true);
+    template_spec(spec);
+    for containers in ["initContainers", "containers"] {
+        let resources = each(spec, containers).filter_map(|container| part(container, "resources"));
+        resources.for_each(requests_from_limits);
     }
 }
 
 /// The defaults of a `PodTemplate`.
 pub fn pod_template(object: &mut Value) {
-    if let Some(template) = part(object, "template") {
-        pod(template);
+    if let Some(spec) = part(object, "template").and_then(|template| part(template, "spec")) {
+        template_spec(spec);
     }
 }
 
-fn spec_defaults(spec: &mut Value) {
+/// The defaults of a pod's spec in a template. What upstream sets only in the pod itself is left to the pod.
+pub(crate) fn template_spec(spec: &mut Value) {
     set(spec, "dnsPolicy", "ClusterFirst");
     set(spec, "restartPolicy", "Always");
     set(spec, "terminationGracePeriodSeconds", 30);
     set(spec, "schedulerName", "default-scheduler");
     set(spec, "securityContext", json!({}));
-    set(spec, "enableServiceLinks", true);
     for (one, other) in [("serviceAccountName", "serviceAccount"), ("serviceAccount", "serviceAccountName")] {
         if let Some(account) = spec.get(one).filter(|account| account.is_string()).cloned() {
             set(spec, other, account);
@@ -48,9 +52,6 @@ fn container(container: &mut Value) {
             field_version(from);
         }
     });
-    if let Some(resources) = part(container, "resources") {
-        requests_from_limits(resources);
-    }
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if let Some(found) = part(container, name) {
             probe(found);

@@ -14,7 +14,7 @@ pub(super) enum Form {
 
 /// What patches may be sent as.
 const PATCH_TYPES: [&str; 3] =
-    ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
+    ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
 
 /// The paths of the rows that `is_wanted`.
 pub(super) fn paths(scheme: &Scheme, is_wanted: impl Fn(&Resource) -> bool, form: Form) -> Value {

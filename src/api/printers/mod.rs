@@ -6,6 +6,7 @@ pub mod node;
 pub mod pod;
 pub mod service;
 pub mod small;
+pub mod workloads;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -44,6 +44,7 @@ fn definition(name: &str, schema: &Value, ids: &HashMap<Box<str>, Id>) -> Defini
         let is_named = required.is_some_and(|names| names.iter().any(|name| name == field));
         is_named && !(is_kind && field == "metadata")
     };
+    let facts_of = |field: &str| openapi.and_then(|facts| facts.get(field));
     // A map sorts its keys, so the fields come sorted by name.
     let fields = properties.into_iter().flatten().map(|(field, schema)| {
         let kind = kind(schema, ids);
@@ -53,7 +54,8 @@ fn definition(name: &str, schema: &Value, ids: &HashMap<Box<str>, Id>) -> Defini
             go_type: go.map_or("string", |go| go.type_name.as_str()).into(),
             empty: empty(name, field, &kind, go),
             is_required: is_required(field),
-            merge: openapi.and_then(|facts| facts.get(field.as_str())).map(merge).unwrap_or_default(),
+            merge: facts_of(field).map(merge).unwrap_or_default(),
+            default: facts_of(field).and_then(|facts| facts.get("default")).cloned(),
             kind,
         }
     });

@@ -1,7 +1,7 @@
 //! The definitions as k8s-openapi describes them, with descriptions: made anew for whoever asks, so that nobody has to
 //! keep them.
 
-use k8s_openapi::api::{certificates, coordination, core, events, node, policy, scheduling};
+use k8s_openapi::api::{apps, autoscaling, batch, certificates, coordination, core, events, node, policy, scheduling};
 use k8s_openapi::apimachinery::pkg::apis::meta;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
@@ -23,6 +23,14 @@ pub(crate) fn definitions() -> Map<String, Value> {
 
 /// The kinds that bodies hold. A new row in the scheme adds its line here.
 fn add_roots(generator: &mut SchemaGenerator) {
+    generator.subschema_for::<apps::v1::ControllerRevision>();
+    generator.subschema_for::<apps::v1::DaemonSet>();
+    generator.subschema_for::<apps::v1::Deployment>();
+    generator.subschema_for::<apps::v1::ReplicaSet>();
+    generator.subschema_for::<apps::v1::StatefulSet>();
+    generator.subschema_for::<autoscaling::v1::Scale>();
+    generator.subschema_for::<batch::v1::CronJob>();
+    generator.subschema_for::<batch::v1::Job>();
     generator.subschema_for::<certificates::v1::CertificateSigningRequest>();
     generator.subschema_for::<coordination::v1::Lease>();
     generator.subschema_for::<core::v1::Binding>();
@@ -33,6 +41,7 @@ fn add_roots(generator: &mut SchemaGenerator) {
     generator.subschema_for::<core::v1::Node>();
     generator.subschema_for::<core::v1::Pod>();
     generator.subschema_for::<core::v1::PodTemplate>();
+    generator.subschema_for::<core::v1::ReplicationController>();
     generator.subschema_for::<core::v1::Secret>();
     generator.subschema_for::<core::v1::Service>();
     generator.subschema_for::<core::v1::ServiceAccount>();

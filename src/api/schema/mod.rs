@@ -50,6 +50,8 @@ pub struct Field {
     pub is_required: bool,
     /// How a list or map is owned and merged.
     pub merge: Merge,
+    /// What OpenAPI says that it is when nobody sets it.
+    pub default: Option<serde_json::Value>,
 }
 
 /// What a value may be.

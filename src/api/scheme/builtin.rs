@@ -54,6 +54,13 @@ const CORE: Row = Row {
 };
 
 const STATUS: &[Part] = &[Part::Own("status", PART)];
+/// What makes pods as many as it is told to.
+const SCALED: &[Part] = &[Part::Other("scale", ["autoscaling", "v1", "Scale"], PART), Part::Own("status", PART)];
+
+/// Most rows of `apps`.
+const APPS: Row = Row { group: "apps", categories: &["all"], ..CORE };
+/// Most rows of `batch`.
+const BATCH: Row = Row { group: "batch", categories: &["all"], ..CORE };
 
 /// The rows in the order of discovery: groups as upstream ranks them, resources by name.
 const ROWS: &[Row] = &[
@@ -95,6 +102,15 @@ const ROWS: &[Row] = &[
         ..CORE
     },
     Row { kind: "PodTemplate", plural: "podtemplates", strategy: strategies::pod_template, ..CORE },
+    Row {
+        kind: "ReplicationController",
+        plural: "replicationcontrollers",
+        short_names: &["rc"],
+        categories: &["all"],
+        subresources: SCALED,
+        strategy: strategies::replication_controller,
+        ..CORE
+    },
     Row { kind: "Secret", plural: "secrets", strategy: strategies::secret, ..CORE },
     Row {
         kind: "ServiceAccount",
@@ -113,6 +129,45 @@ const ROWS: &[Row] = &[
         ..CORE
     },
     Row {
+        kind: "ControllerRevision",
+        plural: "controllerrevisions",
+        categories: &[],
+        strategy: strategies::controller_revision,
+        ..APPS
+    },
+    Row {
+        kind: "DaemonSet",
+        plural: "daemonsets",
+        short_names: &["ds"],
+        subresources: STATUS,
+        strategy: strategies::daemon_set,
+        ..APPS
+    },
+    Row {
+        kind: "Deployment",
+        plural: "deployments",
+        short_names: &["deploy"],
+        subresources: SCALED,
+        strategy: strategies::deployment,
+        ..APPS
+    },
+    Row {
+        kind: "ReplicaSet",
+        plural: "replicasets",
+        short_names: &["rs"],
+        subresources: SCALED,
+        strategy: strategies::replica_set,
+        ..APPS
+    },
+    Row {
+        kind: "StatefulSet",
+        plural: "statefulsets",
+        short_names: &["sts"],
+        subresources: SCALED,
+        strategy: strategies::stateful_set,
+        ..APPS
+    },
+    Row {
         group: "events.k8s.io",
         kind: "Event",
         plural: "events",
@@ -121,6 +176,15 @@ const ROWS: &[Row] = &[
         strategy: strategies::events_event,
         ..CORE
     },
+    Row {
+        kind: "CronJob",
+        plural: "cronjobs",
+        short_names: &["cj"],
+        subresources: STATUS,
+        strategy: strategies::cron_job,
+        ..BATCH
+    },
+    Row { kind: "Job", plural: "jobs", subresources: STATUS, strategy: strategies::job, ..BATCH },
     Row {
         group: "certificates.k8s.io",
         kind: "CertificateSigningRequest",

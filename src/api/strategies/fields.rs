@@ -39,6 +39,16 @@ pub(super) fn flag(object: &Value, pointer: &str) -> String {
     object.pointer(pointer).and_then(Value::as_bool).unwrap_or(false).to_string()
 }
 
+/// A whole number at a JSON pointer, as text.
+pub(super) fn count(object: &Value, pointer: &str) -> String {
+    object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0).to_string()
+}
+
+/// How many replicas there are.
+pub(super) fn replicas(object: &Value) -> Vec<(&'static str, String)> {
+    vec![("status.replicas", count(object, "/status/replicas"))]
+}
+
 /// The values of [`POD`].
 pub(super) fn pod(pod: &Value) -> Vec<(&'static str, String)> {
     let value = |name: &str| match name {

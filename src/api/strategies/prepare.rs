@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::defaults::workloads::TEMPLATE_GENERATION;
 use crate::{defaults, meta, value};
 
 /// A status update changes the status (and nothing of metadata but what the server writes).
@@ -75,6 +76,68 @@ pub(super) fn new_pod(pod: &mut Value) {
     first_generation(pod);
     let class = qos_class(pod);
     put(pod, "status", Some(json!({"phase": "Pending", "qosClass": class})));
+}
+
+/// A new object that makes pods has no status, and its first generation.
+pub(super) fn new_workload(new: &mut Value) {
+    without_status(new);
+    first_generation(new);
+}
+
+/// A new set of replicas has none.
+pub(super) fn new_replica_set(set: &mut Value) {
+    new_workload(set);
+    put(set, "status", Some(json!({"replicas": 0})));
+}
+
+/// A new stateful set has no replicas.
+pub(super) fn new_stateful_set(set: &mut Value) {
+    new_workload(set);
+    put(set, "status", Some(json!({"replicas": 0, "availableReplicas": 0})));
+}
+
+/// A new daemon set is on no node.
+pub(super) fn new_daemon_set(set: &mut Value) {
+    new_workload(set);
+    let status =
+        json!({"currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0});
+    put(set, "status", Some(status));
+    meta::set_annotation(set, TEMPLATE_GENERATION, "1");
+}
+
+/// A changed daemon set counts its templates.
+pub(super) fn changed_daemon_set(new: &mut Value, old: &Value) {
+    keep_status_and_count(new, old);
+    let before: i64 = meta::annotation(old, TEMPLATE_GENERATION).and_then(|text| text.parse().ok()).unwrap_or(1);
+    let template = |set: &Value| set.pointer("/spec/template").cloned();
+    let generation = before + i64::from(template(new) != template(old));
+    meta::set_annotation(new, TEMPLATE_GENERATION, &generation.to_string());
+}
+
+/// A new job finds its pods by its uid, unless it says how itself.
+pub(super) fn new_job(job: &mut Value) {
+    new_workload(job);
+    let is_manual = job.pointer("/spec/manualSelector").and_then(Value::as_bool).unwrap_or(false);
+    if !is_manual {
+        let (name, uid) = (meta::name(job).to_owned(), meta::uid(job).unwrap_or_default().to_owned());
+        for (label, value) in [("job-name", &name), ("controller-uid", &uid)] {
+            for label in [format!("batch.kubernetes.io/{label}"), label.to_owned()] {
+                put_new(job, "/spec/template/metadata/labels", &label, value);
+            }
+        }
+        put_new(job, "/spec/selector/matchLabels", "batch.kubernetes.io/controller-uid", &uid);
+    }
+    let has_labels =
+        job.pointer("/metadata/labels").and_then(Value::as_object).is_some_and(|labels| !labels.is_empty());
+    if let (false, Some(labels)) = (has_labels, job.pointer("/spec/template/metadata/labels").cloned()) {
+        meta::set_at(job, "/metadata/labels", labels);
+    }
+}
+
+fn put_new(object: &mut Value, path: &str, key: &str, value: &str) {
+    if object.pointer(path).and_then(|map| map.get(key)).is_none() {
+        meta::set_in(object, path, key, value.into());
+    }
 }
 
 /// A new service has no address outside yet.

@@ -125,6 +125,26 @@ pub(super) fn non_negative(errors: &mut ErrorList, path: &Path, number: i64) {
     }
 }
 
+/// A number that is not negative, or a part of a hundred such as `25%`; gives the number, of whichever.
+pub(super) fn int_or_percent(errors: &mut ErrorList, path: &Path, value: &Value) -> Option<i64> {
+    match value {
+        Value::String(text) => {
+            let digits = text.strip_suffix('%').filter(|digits| !digits.is_empty());
+            let percent = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+            if percent.is_none() {
+                let detail = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
+                errors.push(Error::invalid(path, text.as_str(), detail));
+            }
+            percent.map(|percent| percent.parse().unwrap_or(i64::MAX))
+        }
+        other => {
+            let number = other.as_i64();
+            non_negative(errors, path, number.unwrap_or(0));
+            number
+        }
+    }
+}
+
 /// A user or group, if one is set.
 pub(super) fn identity(errors: &mut ErrorList, path: &Path, number: Option<i64>) {
     if let Some(number) = number {

@@ -13,6 +13,7 @@ pub mod config;
 pub mod endpoints;
 pub mod event;
 pub mod field;
+pub mod jobs;
 pub mod node;
 pub mod pod;
 #[cfg(test)]
@@ -23,3 +24,4 @@ pub mod small;
 mod testing;
 mod tolerations;
 pub mod wasm;
+pub mod workloads;

@@ -30,7 +30,7 @@ use containers::Around;
 
 pub use status::pod_status;
 pub use update::pod_update;
-pub use warnings::{pod as pod_warnings, pod_template as pod_template_warnings};
+pub use warnings::{in_job_template, in_spec, pod as pod_warnings, pod_template as pod_template_warnings};
 
 /// When containers of a pod run again, in upstream's order.
 const RESTART_POLICIES: [&str; 3] = ["Always", "OnFailure", "Never"];
@@ -53,19 +53,23 @@ pub fn pod(object: &Value) -> ErrorList {
     errors
 }
 
-/// What is wrong with a `PodTemplate`. As upstream, paths of its labels and annotations leave `metadata` out.
+/// What is wrong with a `PodTemplate`.
 pub fn pod_template(object: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
-    let (path, template) = (Path::new("template"), part(object, "template"));
+    check_template(&mut errors, &Path::new("template"), part(object, "template"));
+    errors
+}
+
+/// What every template of pods must satisfy. As upstream, paths of its labels and annotations leave `metadata` out.
+pub(super) fn check_template(errors: &mut ErrorList, path: &Path, template: &Value) {
     let metadata = part(template, "metadata");
-    labels(&mut errors, &path, metadata, "labels");
+    labels(errors, path, metadata, "labels");
     let annotations_path = path.child("annotations");
     for (key, _) in entries(metadata, "annotations") {
-        invalid_each(&mut errors, &annotations_path, key, names::qualified_name(&key.to_lowercase()));
+        invalid_each(errors, &annotations_path, key, names::qualified_name(&key.to_lowercase()));
     }
-    annotations(&mut errors, &annotations_path, template);
-    check_spec(&mut errors, &path.child("spec"), part(template, "spec"));
-    errors
+    annotations(errors, &annotations_path, template);
+    check_spec(errors, &path.child("spec"), part(template, "spec"));
 }
 
 /// What is wrong with a changed `PodTemplate`.

@@ -1,5 +1,6 @@
 //! POST of an object: decoded, defaulted, admitted, checked, stored.
 
+use api::managed::Managers;
 use api::status::Status;
 use api::{meta, names};
 use base::clock;
@@ -10,31 +11,45 @@ use serde_json::Value;
 use super::{Call, decode};
 use crate::admission;
 use crate::conversion;
+use crate::field_manager;
 use crate::options::{Keep, WriteOptions};
 use crate::respond::Answer;
 
 /// How often another name is tried when a generated one is taken, as upstream.
 const NAME_TRIES_MAX: usize = 8;
 
+const UNMADE: &str = "no controller of this version makes its pods yet";
+
 /// Kinds that nothing acts on in this version: group, plural, and what whoever creates one is told.
-const IDLE: [(&str, &str, &str); 2] = [
+const IDLE: [(&str, &str, &str); 10] = [
     ("", "services", "the Service gets its addresses and ports, but this version carries no traffic to its pods yet"),
     ("", "endpoints", "this version carries no traffic to Endpoints yet"),
+    ("", "replicationcontrollers", UNMADE),
+    ("apps", "controllerrevisions", "nothing in this version reads ControllerRevisions yet"),
+    ("apps", "daemonsets", UNMADE),
+    ("apps", "deployments", UNMADE),
+    ("apps", "replicasets", UNMADE),
+    ("apps", "statefulsets", UNMADE),
+    ("batch", "cronjobs", UNMADE),
+    ("batch", "jobs", UNMADE),
 ];
 
 /// Creates the object in the body.
 pub(crate) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
     let options = WriteOptions::read(&call.query, "CreateOptions")?;
     let object = decode::object(call, &decode::Expected::of(&call.resource), &body, options.field_validation)?;
-    let value = create(call, object, &options).await?;
-    let idle =
-        IDLE.iter().filter(|(group, plural, _)| *group == call.resource.group && *plural == call.resource.plural);
-    idle.for_each(|(_, _, warning)| call.warn(*warning));
+    let value = create(call, object, &options, None).await?;
     Ok(Answer::Object { value, code: StatusCode::CREATED })
 }
 
-/// Creates a decoded object, generating its name if it asks for that.
-pub(crate) async fn create(call: &Call, mut object: Value, options: &WriteOptions) -> Result<Value, Status> {
+/// Creates a decoded object, generating its name if it asks for that. What a client sent is its manager's, unless the
+/// caller knows the managers.
+pub(crate) async fn create(
+    call: &Call,
+    mut object: Value,
+    options: &WriteOptions,
+    managers: Option<Managers>,
+) -> Result<Value, Status> {
     check_namespace(call, &mut object)?;
     let says_version = meta::resource_version(&object).and_then(|version| version.parse::<u64>().ok()).unwrap_or(0) > 0;
     let resource = &call.resource;
@@ -46,7 +61,7 @@ pub(crate) async fn create(call: &Call, mut object: Value, options: &WriteOption
             let name = names::generated_name(meta::generate_name(&object), &suffix);
             meta::set_name(&mut object, &name);
         }
-        prepare(call, &mut object, options)?;
+        prepare(call, &mut object, options, managers.clone())?;
         if says_version && options.keep == Keep::Stored {
             // Upstream's storage refuses it, so what is not stored is not refused, and the code is no better.
             return Err(Status::internal_plain("resourceVersion should not be set on objects to be created"));
@@ -55,7 +70,12 @@ pub(crate) async fn create(call: &Call, mut object: Value, options: &WriteOption
         let stored = conversion::to_storage(resource, object);
         let created = call.objects().create(resource, call.namespace(), &name, stored, options.keep).await;
         match created {
-            Ok(value) => return Ok(conversion::from_storage(resource, value)),
+            Ok(value) => {
+                let idle =
+                    IDLE.iter().filter(|(group, plural, _)| *group == resource.group && *plural == resource.plural);
+                idle.for_each(|(_, _, warning)| call.warn(*warning));
+                return Ok(conversion::from_storage(resource, value));
+            }
             Err(status) if is_generated && status.is_already_exists() && attempt < NAME_TRIES_MAX => {}
             Err(status) => return Err(status),
         }
@@ -64,11 +84,12 @@ pub(crate) async fn create(call: &Call, mut object: Value, options: &WriteOption
 }
 
 /// Everything between decoding and storing.
-fn prepare(call: &Call, object: &mut Value, options: &WriteOptions) -> Result<(), Status> {
+fn prepare(call: &Call, object: &mut Value, options: &WriteOptions, managers: Option<Managers>) -> Result<(), Status> {
     let resource = &call.resource;
     let strategy = &resource.strategy;
     meta::fill_create(object, &uuid::Uuid::new_v4().to_string(), clock::now_seconds());
     (strategy.defaults)(object);
+    managers.unwrap_or_else(|| field_manager::of_created(call, object)).put(object);
     (strategy.prepare_create)(object);
     admission::admit_create(call, object, options.keep)?;
     let mut errors = meta::validate_create(object, resource);

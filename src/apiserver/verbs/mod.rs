@@ -4,6 +4,7 @@
 //! answers with an [`Answer`] or a [`Status`]; [`crate::respond`] turns both into bytes. No verb knows a kind: what
 //! differs between kinds is in the row's strategy, and what differs for a subresource in [`subresources`].
 
+pub(crate) mod apply;
 pub(crate) mod backup;
 pub(crate) mod body;
 pub(crate) mod create;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::update::{self, Part};
-use super::{Call, decode};
+use super::{Call, apply, decode};
 use crate::conversion;
 use crate::negotiate::{self, PatchKind};
 use crate::objects::Change;
@@ -25,21 +25,24 @@ pub(crate) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
 
 /// The same for one part of it.
 pub(crate) async fn serve_part(call: &Call, body: Bytes, part: Part) -> Result<Answer, Status> {
-    let options = WriteOptions::read(&call.query, "PatchOptions")?;
     let Some(kind) = negotiate::patch_kind(&call.parts.headers) else {
         return Err(Status::unsupported_patch());
     };
+    let options = WriteOptions::read_patch(&call.query, kind)?;
+    if kind == PatchKind::Apply {
+        return Box::pin(apply::serve(call, &body, part, &options)).await;
+    }
     let patch = read(kind, &body)?;
     let resource = &call.resource;
     let expected = decode::Expected::of(resource);
     let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, |current, old| {
         let old = conversion::from_storage(resource, old);
-        let patched = apply(call, kind, &old, &patch)?;
+        let patched = patched(call, kind, &old, &patch)?;
         let mut new = decode::typed(call, &expected, patched, Vec::new(), options.field_validation)
             .map_err(|status| unfit(&status, &patch))?;
         update::check_identity(call, &mut new)?;
         update::check_version(call, current, &old, &new)?;
-        match update::transition(call, part, old.clone(), new)? {
+        match update::transition(call, part, old.clone(), new, None)? {
             Change::Put(new) if conversion::from_storage(resource, new.clone()) == old => Ok(Change::Nothing(new)),
             change => Ok(change),
         }
@@ -48,11 +51,12 @@ pub(crate) async fn serve_part(call: &Call, body: Bytes, part: Part) -> Result<A
 }
 
 /// Reads a patch's text.
-fn read(kind: PatchKind, body: &Bytes) -> Result<Value, Status> {
+pub(super) fn read(kind: PatchKind, body: &Bytes) -> Result<Value, Status> {
     let parsed = text::parse_json(body);
     let value = parsed.map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?.value;
     match (kind, &value) {
         (PatchKind::Json, Value::Array(_)) | (PatchKind::Merge | PatchKind::Strategic, Value::Object(_)) => Ok(value),
+        (PatchKind::Apply, _) => Err(Status::unsupported_patch()),
         (PatchKind::Json, other) => Err(Status::bad_request(format!(
             "error decoding patch: json: cannot unmarshal {} into Go value of type []handlers.jsonPatchOp",
             text::go_kind(other)
@@ -64,9 +68,10 @@ fn read(kind: PatchKind, body: &Bytes) -> Result<Value, Status> {
     }
 }
 
-fn apply(call: &Call, kind: PatchKind, old: &Value, patch: &Value) -> Result<Value, Status> {
+fn patched(call: &Call, kind: PatchKind, old: &Value, patch: &Value) -> Result<Value, Status> {
     match kind {
         PatchKind::Json => patch::json_patch(old, patch).map_err(Status::from),
+        PatchKind::Apply => Err(Status::unsupported_patch()),
         PatchKind::Merge => {
             let mut new = old.clone();
             patch::merge_patch(&mut new, patch);
@@ -79,7 +84,7 @@ fn apply(call: &Call, kind: PatchKind, old: &Value, patch: &Value) -> Result<Val
 }
 
 /// A patched object that no longer decodes: 422 on the patch, as upstream.
-fn unfit(status: &Status, patch: &Value) -> Status {
+pub(super) fn unfit(status: &Status, patch: &Value) -> Status {
     let reason = status
         .message
         .split_once("cannot be handled as a ")

@@ -1,5 +1,6 @@
 //! PUT of an object: the whole of it is replaced, if it is still the one that the client read.
 
+use api::managed::Managers;
 use api::meta;
 use api::scheme::{Resource, Scope};
 use api::status::Status;
@@ -12,6 +13,7 @@ use super::{Call, create, decode};
 use crate::admission;
 use crate::cache::Object;
 use crate::conversion;
+use crate::field_manager;
 use crate::objects::{Change, Changed};
 use crate::options::WriteOptions;
 use crate::respond::Answer;
@@ -27,6 +29,21 @@ pub(crate) enum Part {
     Approval,
     /// A namespace's `spec.finalizers` alone.
     Finalizers,
+    /// The number of replicas alone.
+    Scale,
+}
+
+impl Part {
+    /// The subresource that writes it; empty for the main one.
+    pub(crate) fn subresource(self) -> &'static str {
+        match self {
+            Self::Main => "",
+            Self::Status => "status",
+            Self::Approval => "approval",
+            Self::Finalizers => "finalize",
+            Self::Scale => "scale",
+        }
+    }
 }
 
 /// Replaces the object by the one in the body.
@@ -39,7 +56,7 @@ pub(crate) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
             if meta::uid(&new).is_some_and(|uid| !uid.is_empty()) {
                 return Err(status);
             }
-            let value = create::create(call, new, &options).await?;
+            let value = create::create(call, new, &options, None).await?;
             Ok(Answer::Object { value, code: StatusCode::CREATED })
         }
         replaced => Ok(super::object(replaced?)),
@@ -51,20 +68,28 @@ pub(crate) async fn replace(call: &Call, new: &Value, part: Part, options: &Writ
     let resource = &call.resource;
     let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, |current, old| {
         check_version(call, current, &old, new)?;
-        transition(call, part, conversion::from_storage(resource, old), new.clone())
+        transition(call, part, conversion::from_storage(resource, old), new.clone(), None)
     });
     Ok(conversion::from_storage(resource, changed.await?.into_value()))
 }
 
 /// The object that replaces `old` when a client sends `new`: metadata that clients do not own is carried over, the
-/// strategy keeps what this part may not change, admission may add, and everything is checked.
-pub(crate) fn transition(call: &Call, part: Part, old: Value, mut new: Value) -> Result<Change, Status> {
+/// strategy keeps what this part may not change, admission may add, and everything is checked. Who manages what then is
+/// found by comparing both, unless the caller knows.
+pub(crate) fn transition(
+    call: &Call,
+    part: Part,
+    old: Value,
+    mut new: Value,
+    managers: Option<Managers>,
+) -> Result<Change, Status> {
     let resource = &call.resource;
     let strategy = &resource.strategy;
     meta::fill_update(&mut new, &old);
     (strategy.defaults)(&mut new);
+    let managers = managers.unwrap_or_else(|| field_manager::of_updated(call, part, &old, &new));
     let validate = match part {
-        Part::Main => {
+        Part::Main | Part::Scale => {
             (strategy.prepare_update)(&mut new, &old);
             strategy.validate_update
         }
@@ -82,6 +107,7 @@ pub(crate) fn transition(call: &Call, part: Part, old: Value, mut new: Value) ->
         }
     };
     admission::admit_update(call, part, &mut new, &old)?;
+    field_manager::put(managers, &mut new, &old);
     let mut errors = meta::validate_update(&new, &old, resource);
     errors.extend(validate(&new, &old));
     if !errors.is_empty() {

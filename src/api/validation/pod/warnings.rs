@@ -50,6 +50,17 @@ pub fn pod_template(object: &Value) -> Vec<String> {
     all(&Path::new("template"), part(object, "template"))
 }
 
+/// What to tell of the template of something that makes pods.
+pub fn in_spec(object: &Value) -> Vec<String> {
+    all(&Path::new("spec").child("template"), part(part(object, "spec"), "template"))
+}
+
+/// What to tell of the template of something that makes jobs.
+pub fn in_job_template(object: &Value) -> Vec<String> {
+    let path = Path::new("spec").child("jobTemplate").child("spec").child("template");
+    all(&path, part(part(part(part(object, "spec"), "jobTemplate"), "spec"), "template"))
+}
+
 fn all(path: &Path, pod: &Value) -> Vec<String> {
     let mut warnings = Vec::new();
     let (metadata_path, path) = (path.child("metadata").child("annotations"), path.child("spec"));

@@ -1,8 +1,9 @@
-//! Subresources: parts of an object with rights of their own (`status`, `finalize`, `approval`), actions on it
+//! Subresources: parts of an object with rights of their own (`status`, `scale`, `finalize`, `approval`), actions on it
 //! (`binding`, `eviction`), and what its node answers (`log`, `attach`).
 
 mod binding;
 mod eviction;
+mod scale;
 
 use api::status::Status;
 use axum::body::Body;
@@ -28,6 +29,7 @@ pub(crate) async fn serve(call: Call, body: Body) -> Result<Response<Body>, Stat
         ("attach", _) => return nodes::attach(call, body).await,
         ("binding", Verb::Create) => binding::serve(&call, call.read(body).await?).await?,
         ("eviction", Verb::Create) => eviction::serve(&call, call.read(body).await?).await?,
+        ("scale", _) => scale::serve(&call, call.read(body).await?).await?,
         (_, Verb::Get) => get::serve(&call).await?,
         ("status", Verb::Update) => replace(&call, body, Part::Status).await?,
         ("status", Verb::Patch) => patch::serve_part(&call, call.read(body).await?, Part::Status).await?,

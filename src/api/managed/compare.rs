@@ -1,0 +1,105 @@
+//! What differs between two objects, field by field.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::fields::{self, Fields, Node};
+use super::shape::{Place, Shape, is_bare, items};
+
+/// What a change did.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Comparison {
+    pub(super) added: Fields,
+    pub(super) changed: Fields,
+    pub(super) removed: Fields,
+}
+
+/// The same beneath one element.
+#[derive(Default)]
+struct Differences {
+    added: Node,
+    changed: Node,
+    removed: Node,
+}
+
+impl Comparison {
+    /// What `new` changes of `old`.
+    pub(super) fn of(place: Place<'_>, old: &Value, new: &Value) -> Self {
+        let found = differences(place, Some(old), Some(new));
+        Self { added: found.added.inner, changed: found.changed.inner, removed: found.removed.inner }
+    }
+}
+
+impl Differences {
+    fn put(&mut self, element: &str, found: Self) {
+        self.added.inner.put(element.into(), found.added);
+        self.changed.inner.put(element.into(), found.changed);
+        self.removed.inner.put(element.into(), found.removed);
+    }
+}
+
+fn differences(place: Place<'_>, old: Option<&Value>, new: Option<&Value>) -> Differences {
+    let mut found = Differences::default();
+    if old == new {
+        return found;
+    }
+    let shape = place.shape();
+    // Nothing and nothing may still be absent, null and empty.
+    if matches!(shape, Shape::Leaf) || (is_bare(old) && is_bare(new)) {
+        match (old, new) {
+            (None, _) => found.added = Node::leaf(),
+            (_, None) => found.removed = Node::leaf(),
+            _ => found.changed = Node::leaf(),
+        }
+        return found;
+    }
+    match shape {
+        Shape::Leaf => {}
+        Shape::Struct(_) | Shape::Map(_) => {
+            let (old, new) = (old.and_then(Value::as_object), new.and_then(Value::as_object));
+            let names: BTreeSet<&String> = old.into_iter().chain(new).flat_map(serde_json::Map::keys).collect();
+            for name in names {
+                let Some(place) = place.under(name) else { continue };
+                let (old, new) = (old.and_then(|old| old.get(name)), new.and_then(|new| new.get(name)));
+                found.put(&fields::field(name), differences(place, old, new));
+            }
+        }
+        Shape::Set | Shape::Keyed(..) => {
+            let (old, new) = (grouped(&place, old), grouped(&place, new));
+            let elements: BTreeSet<&Box<str>> = old.keys().chain(new.keys()).collect();
+            for element in elements {
+                found.put(element, of_items(place, old.get(element), new.get(element)));
+            }
+        }
+    }
+    // What stands on one side alone is itself added or removed, beside its parts.
+    found.added.is_member |= old.is_none();
+    found.removed.is_member |= new.is_none();
+    found
+}
+
+/// The items of one element. More than one of a list is invalid and yet may be stored: those differ as a whole.
+fn of_items(place: Place<'_>, old: Option<&Vec<&Value>>, new: Option<&Vec<&Value>>) -> Differences {
+    let mut found = Differences::default();
+    let is_single = [old, new].iter().flatten().all(|items| items.len() == 1);
+    if let (true, Shape::Keyed(_, item_type)) = (is_single, place.shape()) {
+        let [old, new] = [old, new].map(|items| items.and_then(|items| items.first().copied()));
+        return differences(place.of_item(item_type), old, new);
+    }
+    match (old, new) {
+        (old, new) if old == new => {}
+        (None, _) => found.added = Node::leaf(),
+        (_, None) => found.removed = Node::leaf(),
+        _ => found.changed = Node::leaf(),
+    }
+    found
+}
+
+fn grouped<'v>(place: &Place<'_>, value: Option<&'v Value>) -> BTreeMap<Box<str>, Vec<&'v Value>> {
+    let mut groups: BTreeMap<Box<str>, Vec<&Value>> = BTreeMap::new();
+    for (element, item) in items(place, value) {
+        groups.entry(element).or_default().push(item);
+    }
+    groups
+}

@@ -1,0 +1,53 @@
+//! Field management: which manager owns which fields of an object, and server-side apply.
+//!
+//! Rules, names and texts are those of upstream's `structured-merge-diff` and `managedfields` libraries; how lists and
+//! maps are owned comes from the schema. All of it is pure: a write is a value that is told the time.
+//!
+//! Reading order: [`fields`] (sets of fields), `shape` (how parts are owned), `owned`, `compare`, `merge` and `remove`
+//! (one walk along a value each), [`managers`] (`metadata.managedFields`), [`update`] (what a write makes of them).
+
+mod compare;
+pub mod fields;
+pub mod managers;
+mod merge;
+mod owned;
+mod remove;
+mod shape;
+pub mod update;
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+pub use fields::Fields;
+pub use managers::{Actor, Managers, Operation};
+pub use update::{Applied, ApplyError, Conflict, Write};
+
+use crate::schema::{Id, Schemas, Type};
+
+/// The type of the objects that a [`Write`] is about.
+#[derive(Debug)]
+pub struct Typed<'a> {
+    schemas: &'a Schemas,
+    kind: Type,
+}
+
+impl<'a> Typed<'a> {
+    /// Objects of this type.
+    #[must_use]
+    pub fn new(schemas: &'a Schemas, id: Id) -> Self {
+        Self { schemas, kind: Type::Object(id) }
+    }
+
+    /// A write of `actor`, at `now` (RFC 3339), that never changes the fields in `fixed`.
+    #[must_use]
+    pub fn write(&'a self, actor: Actor, now: String, fixed: Fields) -> Write<'a> {
+        Write::new(actor, now, shape::Place::root(self.schemas, &self.kind), fixed)
+    }
+}
+
+/// Whether a value says nothing.
+fn is_bare(value: &Value) -> bool {
+    shape::is_bare(Some(value)) || value.as_str() == Some("")
+}
