@@ -1,5 +1,6 @@
 //! What a field holds when nobody set it, a function a kind, as upstream's `SetDefaults_*`.
 
+pub mod networking;
 pub mod pod;
 pub mod service;
 pub mod small;

@@ -2,6 +2,7 @@
 
 pub mod age;
 pub mod event;
+pub mod networking;
 pub mod node;
 pub mod pod;
 pub mod service;

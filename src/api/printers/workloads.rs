@@ -252,7 +252,7 @@ fn selector(object: &Value) -> String {
 }
 
 /// A label selector as kubectl writes it.
-fn selector_of(selector: Option<&Value>) -> String {
+pub(super) fn selector_of(selector: Option<&Value>) -> String {
     let parsed = selector.filter(|selector| !selector.is_null()).map(LabelSelector::from_value);
     match parsed {
         None => NONE.to_owned(),

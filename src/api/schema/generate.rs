@@ -1,7 +1,9 @@
 //! The definitions as k8s-openapi describes them, with descriptions: made anew for whoever asks, so that nobody has to
 //! keep them.
 
-use k8s_openapi::api::{apps, autoscaling, batch, certificates, coordination, core, events, node, policy, scheduling};
+use k8s_openapi::api::{
+    apps, autoscaling, batch, certificates, coordination, core, events, networking, node, policy, scheduling,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
@@ -49,7 +51,11 @@ fn add_roots(generator: &mut SchemaGenerator) {
     generator.subschema_for::<meta::v1::DeleteOptions>();
     generator.subschema_for::<meta::v1::ListMeta>();
     generator.subschema_for::<meta::v1::Status>();
+    generator.subschema_for::<networking::v1::Ingress>();
+    generator.subschema_for::<networking::v1::IngressClass>();
+    generator.subschema_for::<networking::v1::NetworkPolicy>();
     generator.subschema_for::<node::v1::RuntimeClass>();
     generator.subschema_for::<policy::v1::Eviction>();
+    generator.subschema_for::<policy::v1::PodDisruptionBudget>();
     generator.subschema_for::<scheduling::v1::PriorityClass>();
 }

@@ -59,6 +59,8 @@ const SCALED: &[Part] = &[Part::Other("scale", ["autoscaling", "v1", "Scale"], P
 
 /// Most rows of `apps`.
 const APPS: Row = Row { group: "apps", categories: &["all"], ..CORE };
+/// Rows of `networking.k8s.io`.
+const NETWORKING: Row = Row { group: "networking.k8s.io", ..CORE };
 /// Most rows of `batch`.
 const BATCH: Row = Row { group: "batch", categories: &["all"], ..CORE };
 
@@ -193,6 +195,37 @@ const ROWS: &[Row] = &[
         scope: Scope::Cluster,
         subresources: &[Part::Own("approval", PART), Part::Own("status", PART)],
         strategy: strategies::certificate_signing_request,
+        ..CORE
+    },
+    Row {
+        kind: "IngressClass",
+        plural: "ingressclasses",
+        scope: Scope::Cluster,
+        strategy: strategies::ingress_class,
+        ..NETWORKING
+    },
+    Row {
+        kind: "Ingress",
+        plural: "ingresses",
+        short_names: &["ing"],
+        subresources: STATUS,
+        strategy: strategies::ingress,
+        ..NETWORKING
+    },
+    Row {
+        kind: "NetworkPolicy",
+        plural: "networkpolicies",
+        short_names: &["netpol"],
+        strategy: strategies::network_policy,
+        ..NETWORKING
+    },
+    Row {
+        group: "policy",
+        kind: "PodDisruptionBudget",
+        plural: "poddisruptionbudgets",
+        short_names: &["pdb"],
+        subresources: STATUS,
+        strategy: strategies::pod_disruption_budget,
         ..CORE
     },
     Row {

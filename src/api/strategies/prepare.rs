@@ -61,6 +61,12 @@ pub(super) fn keep_status_and_count(new: &mut Value, old: &Value) {
     meta::set_generation(new, generation + changed);
 }
 
+/// An update counts a generation when the spec changed; the kind has no status.
+pub(super) fn count_spec(new: &mut Value, old: &Value) {
+    let changed = i64::from(new.get("spec") != old.get("spec"));
+    meta::set_generation(new, meta::generation(old).unwrap_or(0) + changed);
+}
+
 /// A new object has no status yet.
 pub(super) fn without_status(new: &mut Value) {
     put(new, "status", None);

@@ -14,8 +14,10 @@ pub mod endpoints;
 pub mod event;
 pub mod field;
 pub mod jobs;
+pub mod networking;
 pub mod node;
 pub mod pod;
+pub mod policy;
 #[cfg(test)]
 mod recorded;
 pub mod service;

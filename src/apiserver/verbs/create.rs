@@ -21,7 +21,7 @@ const NAME_TRIES_MAX: usize = 8;
 const UNMADE: &str = "no controller of this version makes its pods yet";
 
 /// Kinds that nothing acts on in this version: group, plural, and what whoever creates one is told.
-const IDLE: [(&str, &str, &str); 10] = [
+const IDLE: [(&str, &str, &str); 14] = [
     ("", "services", "the Service gets its addresses and ports, but this version carries no traffic to its pods yet"),
     ("", "endpoints", "this version carries no traffic to Endpoints yet"),
     ("", "replicationcontrollers", UNMADE),
@@ -32,6 +32,14 @@ const IDLE: [(&str, &str, &str); 10] = [
     ("apps", "statefulsets", UNMADE),
     ("batch", "cronjobs", UNMADE),
     ("batch", "jobs", UNMADE),
+    ("networking.k8s.io", "ingressclasses", "no controller of this version serves Ingresses yet"),
+    ("networking.k8s.io", "ingresses", "no controller of this version serves Ingresses yet"),
+    (
+        "networking.k8s.io",
+        "networkpolicies",
+        "this version carries no traffic between pods yet, so nothing is kept apart",
+    ),
+    ("policy", "poddisruptionbudgets", "evictions of this version do not ask budgets yet"),
 ];
 
 /// Creates the object in the body.

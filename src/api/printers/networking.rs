@@ -1,0 +1,93 @@
+//! Ingresses, their classes, network policies and disruption budgets.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::workloads::selector_of;
+use super::{AGE, Column, NAME, NONE, age, items, name, text, text_at};
+
+/// How many hosts are shown before the rest is counted.
+const HOSTS_SHOWN: usize = 3;
+
+/// `Ingress`.
+pub const INGRESS: &[Column] = &[
+    NAME,
+    text("Class", "The class of controllers that serve it."),
+    text("Hosts", "The hosts that it is for."),
+    text("Address", "Where it is reached."),
+    text("Ports", "At which ports."),
+    AGE,
+];
+
+/// An ingress' cells.
+#[must_use]
+pub fn ingress(object: &Value, now: Timestamp) -> Vec<Value> {
+    let texts = |list: &[Value], fields: [&str; 2]| -> Vec<String> {
+        let text = |item: &Value, field: &str| item.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let found = list
+            .iter()
+            .map(|item| fields.iter().map(|field| text(item, field)).find(|text| !text.is_empty()).unwrap_or_default());
+        found.filter(|text| !text.is_empty()).collect()
+    };
+    let hosts = texts(items(object, "/spec/rules"), ["host", "host"]);
+    let shown = hosts.iter().take(HOSTS_SHOWN).cloned().collect::<Vec<_>>().join(",");
+    let hosts = match hosts.len() {
+        0 => "*".to_owned(),
+        total if total > HOSTS_SHOWN => format!("{shown} + {} more...", total - HOSTS_SHOWN),
+        _ => shown,
+    };
+    let address = texts(items(object, "/status/loadBalancer/ingress"), ["ip", "hostname"]).join(",");
+    let ports = if items(object, "/spec/tls").is_empty() { "80" } else { "80, 443" };
+    let class = text_at(object, "/spec/ingressClassName", NONE);
+    vec![name(object), class, hosts.into(), address.into(), ports.into(), age(object, now)]
+}
+
+/// `IngressClass`.
+pub const INGRESS_CLASS: &[Column] = &[
+    NAME,
+    text("Controller", "What serves ingresses of the class."),
+    text("Parameters", "The object that says more about the class."),
+    AGE,
+];
+
+/// An ingress class' cells.
+#[must_use]
+pub fn ingress_class(object: &Value, now: Timestamp) -> Vec<Value> {
+    let text = |field: &str| object.pointer(&format!("/spec/parameters/{field}")).and_then(Value::as_str);
+    let parameters = match (text("kind"), text("apiGroup"), text("name")) {
+        (Some(kind), Some(group), Some(name)) if !group.is_empty() => format!("{kind}.{group}/{name}"),
+        (Some(kind), _, Some(name)) => format!("{kind}/{name}"),
+        _ => NONE.to_owned(),
+    };
+    vec![name(object), text_at(object, "/spec/controller", ""), parameters.into(), age(object, now)]
+}
+
+/// `NetworkPolicy`.
+pub const NETWORK_POLICY: &[Column] = &[NAME, text("Pod-Selector", "The pods that it is about."), AGE];
+
+/// A network policy's cells.
+#[must_use]
+pub fn network_policy(object: &Value, now: Timestamp) -> Vec<Value> {
+    vec![name(object), selector_of(object.pointer("/spec/podSelector")).into(), age(object, now)]
+}
+
+/// `PodDisruptionBudget`.
+pub const POD_DISRUPTION_BUDGET: &[Column] = &[
+    NAME,
+    text("Min Available", "How many pods stay."),
+    text("Max Unavailable", "How many may be missing."),
+    Column { kind: "integer", ..text("Allowed Disruptions", "How many may go now.") },
+    AGE,
+];
+
+/// A disruption budget's cells.
+#[must_use]
+pub fn pod_disruption_budget(object: &Value, now: Timestamp) -> Vec<Value> {
+    let share = |field: &str| match object.pointer(&format!("/spec/{field}")) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => number.to_string(),
+        _ => "N/A".to_owned(),
+    };
+    let allowed = object.pointer("/status/disruptionsAllowed").and_then(Value::as_i64).unwrap_or(0);
+    vec![name(object), share("minAvailable").into(), share("maxUnavailable").into(), allowed.into(), age(object, now)]
+}
