@@ -17,6 +17,9 @@ const NODES: &str = "system:nodes";
 /// How often a certificate's age is looked at.
 const LOOK_EVERY: Duration = Duration::from_hours(1);
 
+/// The least time between two renewals.
+const PAUSE: Duration = Duration::from_mins(1);
+
 /// The wait after a renewal that failed.
 const RETRY: Law = Law::spread(Duration::from_secs(10), Duration::from_secs(3600));
 
@@ -84,9 +87,11 @@ where
                 shown = identity;
                 retry.reset();
                 tracing::info!(what, "a certificate was renewed");
+                // By a clock that is far off a new certificate may be due at once.
+                tokio::time::sleep(PAUSE).await;
             }
             Err(error) => {
-                tracing::warn!(what, %error, "a certificate cannot be renewed; trying again");
+                tracing::warn!(what, error = format!("{error:#}"), "a certificate cannot be renewed; trying again");
                 tokio::time::sleep(retry.next_wait()).await;
             }
         }

@@ -5,7 +5,8 @@
 //!
 //! Reading order, along a request's way: [`serve`] (connections), [`authentication`], [`request_info`],
 //! [`server`] (the one way in), [`authorization`], `limits` (what one caller may take), `verbs` (what happens to
-//! objects), `field_manager` (who owns what of them), `admission`, `objects` (changes without loss), `cache` (every object in memory, watches), `respond` (bytes).
+//! objects), `field_manager` (who owns what of them), `admission`, `objects` (changes without loss), `cache` (every
+//! object in memory, watches), `respond` (bytes).
 //! Beside it: `paths` (discovery, OpenAPI, health), `registry` and `submission` (artifacts, and pods made of them),
 //! `nodes` (what a pod's node answers), `event_ttl` and `own_service` (what the server keeps by itself), [`bootstrap`]
 //! (keys and certificates at first start).
@@ -15,6 +16,7 @@ mod cache;
 mod conversion;
 mod event_ttl;
 mod field_manager;
+mod idle;
 mod limits;
 mod negotiate;
 mod objects;

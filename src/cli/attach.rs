@@ -8,10 +8,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use base::task;
 use bytes::Bytes;
 use futures::FutureExt as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{AttachParams, AttachedProcess};
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc::Receiver;
@@ -30,10 +31,12 @@ pub(crate) async fn attach(pod: Attended<'_>, tty: bool, terminal: &mut Terminal
     let Some(sink) = attached.stdin() else { return pod.follow(terminal).await };
     // Held to the end, since dropping it ends it.
     let _input = task::spawn("input", pass_on(terminal.input()?, sink));
-    let (Some(mut output), Some(ended)) = (attached.stdout(), attached.take_status()) else {
-        return pod.follow(terminal).await;
-    };
+    let Some(ended) = attached.take_status() else { return pod.follow(terminal).await };
     let mut ended = std::pin::pin!(ended.fuse());
+    let Some(mut output) = attached.stdout() else {
+        let is_broken = ended.map(|status| is_broken(status.as_ref()));
+        return while_attached(pod, pod.follow(terminal), is_broken).await;
+    };
     pod.pass_log(Log::SoFar, terminal).await?;
     terminal.hint("If you see no prompt, press Enter.");
     let (mut chunk, mut is_cut) = (vec![0; CHUNK_BYTES], false);
@@ -47,16 +50,48 @@ pub(crate) async fn attach(pod: Attended<'_>, tty: bool, terminal: &mut Terminal
                 read = next => read?,
                 status = &mut ended => {
                     // Where the connection broke nobody closes the output: what is there by now is all that comes.
-                    is_cut = status.is_none();
+                    is_cut = is_broken(status.as_ref());
                     continue;
                 }
             }
         };
         if read == 0 {
-            return pod.code(terminal).await;
+            return while_attached(pod, pod.code(terminal), std::future::ready(is_cut)).await;
         }
         terminal.pass(chunk.get(..read).unwrap_or_default())?;
     }
+}
+
+/// Waits for the pod's end. A connection that breaks off before is an error: the program waits for an input that does not
+/// come any more, or was told its end too early.
+async fn while_attached(
+    pod: Attended<'_>,
+    ended: impl Future<Output = Result<ExitCode>>,
+    is_broken: impl Future<Output = bool>,
+) -> Result<ExitCode> {
+    let mut ended = std::pin::pin!(ended);
+    let is_broken = tokio::select! {
+        biased;
+        code = &mut ended => return code,
+        is_broken = is_broken => is_broken,
+    };
+    if !is_broken {
+        return ended.await;
+    }
+    // The pod's end breaks it, too, and may be told later.
+    match timeout(END_TOLD_WITHIN, ended).await {
+        Ok(code) => code,
+        Err(_) => bail!(
+            "the connection to the input of pod {} broke off, and it goes on without; see it with: {}",
+            pod.name,
+            pod.kubectl("logs -f")
+        ),
+    }
+}
+
+/// Whether an attachment ended otherwise than with its program.
+fn is_broken(status: Option<&Status>) -> bool {
+    status.is_none_or(|status| status.status.as_deref() == Some("Failure"))
 }
 
 /// Attaches to the pod; `None` when its program was over before.

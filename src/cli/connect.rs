@@ -24,8 +24,9 @@ const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// second or two.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// A connection that is silent for so long is asked whether the other side is there still, so that a host that went
-/// away does not keep a command waiting for ever; it is given up after [`PROBES`] questions without an answer.
+/// A connection of an upload or a backup that is silent for so long is asked whether the other side is there still, so
+/// that a host that went away does not keep the command waiting for ever; it is given up after [`PROBES`] questions
+/// without an answer.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// How often a silent host is asked before it counts as gone.

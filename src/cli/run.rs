@@ -69,7 +69,11 @@ pub async fn run(options: Options, home: Option<PathBuf>, terminal: &mut Termina
         interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| None)?,
     };
     if options.rm {
-        remove(pod, terminal).await;
+        // Whoever interrupts again does not want to wait for a server that does not answer.
+        tokio::select! {
+            () = remove(pod, terminal) => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
     } else if ended.is_none() {
         terminal.tell(&format!("pod {name} goes on; see it with: {}", pod.kubectl("logs -f")));
     }

@@ -27,7 +27,7 @@ pub(crate) struct Span {
 pub(crate) fn terminated(exit: &Exit, is_forced: bool, span: Span) -> Terminated {
     let reason = match exit {
         Exit::Code(0) => reasons::COMPLETED,
-        Exit::Code(_) | Exit::Trap(_) | Exit::Killed => reasons::ERROR,
+        Exit::Code(_) | Exit::Trap(_) | Exit::NoMappings(_) | Exit::Killed => reasons::ERROR,
         Exit::MemoryLimit(_) => reasons::OOM_KILLED,
         Exit::Deadline => reasons::DEADLINE_EXCEEDED,
     };
@@ -35,7 +35,9 @@ pub(crate) fn terminated(exit: &Exit, is_forced: bool, span: Span) -> Terminated
     let message = match exit {
         Exit::Code(_) => None,
         Exit::Killed if is_asked => None,
-        Exit::Trap(_) | Exit::MemoryLimit(_) | Exit::Deadline | Exit::Killed => Some(cut(&exit.to_string()).to_owned()),
+        Exit::Trap(_) | Exit::MemoryLimit(_) | Exit::NoMappings(_) | Exit::Deadline | Exit::Killed => {
+            Some(cut(&exit.to_string()).to_owned())
+        }
     };
     Terminated {
         exit_code: if is_asked { TERMINATED } else { exit.code() },

@@ -26,7 +26,7 @@ use crate::pods::view::{Container, View};
 pub(crate) struct Api {
     pub(crate) table: Table,
     pub(crate) logs: std::sync::Arc<crate::logs::writer::Logs>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: std::sync::Arc<Metrics>,
 }
 
 /// A request that cannot be answered, as status and text.

@@ -106,7 +106,7 @@ pub struct Kubelet {
     events: events::Writer,
     registration: Registration,
     table: Table,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
 }
 
 /// Why a daemon cannot start, or had to end.
@@ -169,20 +169,25 @@ impl Kubelet {
         });
         let registration = Registration::new(Arc::clone(&daemon), client.clone(), &data_dir)?;
         let table = Table::new(Arc::clone(&daemon));
-        let metrics = Metrics { daemon: Arc::clone(&daemon), table: table.clone(), of_process };
+        let metrics = Arc::new(Metrics { daemon: Arc::clone(&daemon), table: table.clone(), of_process });
         Ok(Self { client, dialler, daemon, events: writer, registration, table, metrics })
     }
 
     /// The kubelet's HTTP API, for a roof that holds the API server in the same process.
     pub fn router(&self) -> Router {
-        let (logs, metrics) = (Arc::clone(&self.daemon.logs), self.metrics.clone());
+        let (logs, metrics) = (Arc::clone(&self.daemon.logs), Arc::clone(&self.metrics));
         http::router(http::Api { table: self.table.clone(), logs, metrics })
     }
 
-    /// What the node measures, for a roof that shows it beside other parts of its process.
+    /// What the node measures, for a roof that shows it beside other parts of its process; nothing once the node has
+    /// ended, which this does not hold up.
     pub fn metrics(&self) -> impl Fn(&mut Registry) + Send + Sync + use<> {
-        let metrics = self.metrics.clone();
-        move |registry| metrics.register(registry)
+        let metrics = Arc::downgrade(&self.metrics);
+        move |registry| {
+            if let Some(metrics) = metrics.upgrade() {
+                metrics.register(registry);
+            }
+        }
     }
 
     /// Runs until the end is asked for and all pods have stopped, or their grace is over.

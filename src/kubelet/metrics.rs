@@ -15,8 +15,7 @@ use crate::pods::table::Table;
 /// Registers what a process takes of its machine, which the roof knows to measure.
 pub type OfProcess = fn(&mut Registry);
 
-/// What the node measures; cheap to clone.
-#[derive(Clone)]
+/// What the node measures.
 pub(crate) struct Metrics {
     pub(crate) daemon: Arc<Daemon>,
     pub(crate) table: Table,

@@ -119,11 +119,6 @@ impl StoreMappings {
         Ok(())
     }
 
-    /// Says that the memory paid for last was not made.
-    pub(crate) fn unmake_memory(&mut self) {
-        self.memories += 1;
-    }
-
     /// Pays for a table that becomes large.
     pub(crate) fn make_table(&mut self) -> Result<(), NoMappings> {
         self.mapped.grow(1)

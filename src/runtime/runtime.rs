@@ -43,7 +43,7 @@ pub struct Runtime {
 struct Shared {
     loader: Arc<Loader>,
     threads: Arc<Threads>,
-    loaded: Mutex<HashMap<(String, Profile), Arc<Loaded>>>,
+    loaded: Mutex<HashMap<String, Arc<Loaded>>>,
 }
 
 /// What a runtime has done and holds, beside its bounds.
@@ -67,8 +67,9 @@ pub struct Metrics {
     pub mappings_max: usize,
 }
 
-/// The place of one program's code: locked while it is being loaded, so that many pods load it once.
-type Loaded = tokio::sync::Mutex<Weak<Inner>>;
+/// The places of one program's code by profile: locked while it is being loaded, so that many pods load it once, and
+/// profiles that share their native code compile it once.
+type Loaded = tokio::sync::Mutex<HashMap<Profile, Weak<Inner>>>;
 
 /// Why a runtime could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -126,13 +127,13 @@ impl Runtime {
     /// # Errors
     /// See [`LoadError`]; each text is for the pod's author.
     pub async fn load(&self, wasm: &Path, digest: &str, profile: Profile) -> Result<Code, LoadError> {
-        let place = self.place(digest, profile);
+        let place = self.place(digest);
         let mut loaded = place.lock().await;
-        if let Some(inner) = loaded.upgrade() {
+        if let Some(inner) = loaded.get(&profile).and_then(Weak::upgrade) {
             return Ok(Code::from_inner(inner));
         }
         let code = self.shared.loader.load(wasm, digest, profile).await?;
-        *loaded = code.downgrade();
+        loaded.insert(profile, code.downgrade());
         Ok(code)
     }
 
@@ -151,13 +152,13 @@ impl Runtime {
     }
 
     /// The place of a program's code; those of programs that nobody holds or loads any more are forgotten.
-    fn place(&self, digest: &str, profile: Profile) -> Arc<Loaded> {
+    fn place(&self, digest: &str) -> Arc<Loaded> {
         let mut loaded = self.shared.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         loaded.retain(|_, place| {
             let in_use = Arc::strong_count(place) > 1;
-            in_use || place.try_lock().is_ok_and(|code| code.strong_count() > 0)
+            in_use || place.try_lock().is_ok_and(|codes| codes.values().any(|code| code.strong_count() > 0))
         });
-        Arc::clone(loaded.entry((digest.to_owned(), profile)).or_default())
+        Arc::clone(loaded.entry(digest.to_owned()).or_default())
     }
 }
 

@@ -224,8 +224,10 @@ impl Command {
             biased;
             () = ends.kill.requested() => return Exit::Killed,
             () = after(ends.deadline) => Exit::Deadline,
-            outcome = call => Exit::of(outcome, denied.is_raised(), memory.max()),
+            outcome = call => Exit::of(outcome, &denied, memory.max()),
         };
+        // The guest is gone, so another may have its place while its output reaches the disk.
+        drop(slot);
         // Whoever kills it now does not want to wait for the log.
         let _drained = ends.kill.or(outputs.drain()).await;
         exit

@@ -4,6 +4,7 @@ pub mod networking;
 pub mod pod;
 pub mod service;
 pub mod small;
+pub mod storage;
 pub mod workloads;
 
 use serde_json::{Map, Value};

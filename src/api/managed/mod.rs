@@ -16,6 +16,8 @@ mod shape;
 pub mod update;
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;
 
 use serde_json::Value;

@@ -1,5 +1,7 @@
 //! Who owns what after a write, and what an applied object makes of the one that is there.
 
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
 use super::compare::Comparison;
@@ -48,7 +50,6 @@ pub struct Write<'a> {
     pub(super) place: Place<'a>,
     /// Fields that a write of this part never changes.
     pub(super) fixed: Fields,
-    unowned: Fields,
 }
 
 /// What an application gives.
@@ -80,16 +81,22 @@ pub struct Conflict {
     pub field: String,
 }
 
+/// The set of [`UNOWNED`].
+fn unowned() -> &'static Fields {
+    static FIELDS: LazyLock<Fields> = LazyLock::new(|| Fields::of(&UNOWNED));
+    &FIELDS
+}
+
 impl<'a> Write<'a> {
     pub(super) fn new(actor: Actor, now: String, place: Place<'a>, fixed: Fields) -> Self {
-        Self { actor, now, place, fixed, unowned: Fields::of(&UNOWNED) }
+        Self { actor, now, place, fixed }
     }
 
     /// The managers after `old` became `new` by a whole object or a patch.
     #[must_use]
     pub fn update(&self, old: &Value, new: &Value, managers: Managers) -> Managers {
         let compared = self.compared(old, new);
-        let mine = compared.changed.union(&compared.added).difference(&self.unowned);
+        let mine = compared.changed.union(&compared.added).difference(unowned());
         let mut managers = self.left_to_others(managers, &compared);
         if !mine.is_empty() {
             let before = managers.take(&self.actor).map(|entry| entry.fields).unwrap_or_default();
@@ -158,7 +165,7 @@ impl<'a> Write<'a> {
             return Err(ApplyError::Conflicts(conflicts));
         }
         let mut managers = self.left_to_others(managers, &compared);
-        let fields = fields.difference(&self.unowned);
+        let fields = fields.difference(unowned());
         if !fields.is_empty() {
             let is_same = object == *live;
             let time = before.filter(|_| is_same).map_or_else(|| Some(self.now.clone()), |before| before.time);

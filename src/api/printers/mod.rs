@@ -7,6 +7,7 @@ pub mod node;
 pub mod pod;
 pub mod service;
 pub mod small;
+pub mod storage;
 pub mod workloads;
 
 use jiff::Timestamp;

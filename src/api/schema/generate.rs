@@ -2,7 +2,8 @@
 //! keep them.
 
 use k8s_openapi::api::{
-    apps, autoscaling, batch, certificates, coordination, core, events, networking, node, policy, scheduling,
+    apps, autoscaling, batch, certificates, coordination, core, discovery, events, networking, node, policy,
+    scheduling, storage,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta;
 use schemars::SchemaGenerator;
@@ -47,6 +48,7 @@ fn add_roots(generator: &mut SchemaGenerator) {
     generator.subschema_for::<core::v1::Secret>();
     generator.subschema_for::<core::v1::Service>();
     generator.subschema_for::<core::v1::ServiceAccount>();
+    generator.subschema_for::<discovery::v1::EndpointSlice>();
     generator.subschema_for::<events::v1::Event>();
     generator.subschema_for::<meta::v1::DeleteOptions>();
     generator.subschema_for::<meta::v1::ListMeta>();
@@ -58,4 +60,10 @@ fn add_roots(generator: &mut SchemaGenerator) {
     generator.subschema_for::<policy::v1::Eviction>();
     generator.subschema_for::<policy::v1::PodDisruptionBudget>();
     generator.subschema_for::<scheduling::v1::PriorityClass>();
+    generator.subschema_for::<storage::v1::CSIDriver>();
+    generator.subschema_for::<storage::v1::CSINode>();
+    generator.subschema_for::<storage::v1::CSIStorageCapacity>();
+    generator.subschema_for::<storage::v1::StorageClass>();
+    generator.subschema_for::<storage::v1::VolumeAttachment>();
+    generator.subschema_for::<storage::v1::VolumeAttributesClass>();
 }

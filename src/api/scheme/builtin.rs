@@ -61,6 +61,8 @@ const SCALED: &[Part] = &[Part::Other("scale", ["autoscaling", "v1", "Scale"], P
 const APPS: Row = Row { group: "apps", categories: &["all"], ..CORE };
 /// Rows of `networking.k8s.io`.
 const NETWORKING: Row = Row { group: "networking.k8s.io", ..CORE };
+/// Rows of `storage.k8s.io`.
+const STORAGE: Row = Row { group: "storage.k8s.io", ..CORE };
 /// Most rows of `batch`.
 const BATCH: Row = Row { group: "batch", categories: &["all"], ..CORE };
 
@@ -228,6 +230,38 @@ const ROWS: &[Row] = &[
         strategy: strategies::pod_disruption_budget,
         ..CORE
     },
+    Row { kind: "CSIDriver", plural: "csidrivers", scope: Scope::Cluster, strategy: strategies::csi_driver, ..STORAGE },
+    Row { kind: "CSINode", plural: "csinodes", scope: Scope::Cluster, strategy: strategies::csi_node, ..STORAGE },
+    Row {
+        kind: "CSIStorageCapacity",
+        plural: "csistoragecapacities",
+        strategy: strategies::csi_storage_capacity,
+        ..STORAGE
+    },
+    Row {
+        kind: "StorageClass",
+        plural: "storageclasses",
+        short_names: &["sc"],
+        scope: Scope::Cluster,
+        strategy: strategies::storage_class,
+        ..STORAGE
+    },
+    Row {
+        kind: "VolumeAttachment",
+        plural: "volumeattachments",
+        scope: Scope::Cluster,
+        subresources: STATUS,
+        strategy: strategies::volume_attachment,
+        ..STORAGE
+    },
+    Row {
+        kind: "VolumeAttributesClass",
+        plural: "volumeattributesclasses",
+        short_names: &["vac"],
+        scope: Scope::Cluster,
+        strategy: strategies::volume_attributes_class,
+        ..STORAGE
+    },
     Row {
         group: "scheduling.k8s.io",
         kind: "PriorityClass",
@@ -244,6 +278,13 @@ const ROWS: &[Row] = &[
         plural: "runtimeclasses",
         scope: Scope::Cluster,
         strategy: strategies::runtime_class,
+        ..CORE
+    },
+    Row {
+        group: "discovery.k8s.io",
+        kind: "EndpointSlice",
+        plural: "endpointslices",
+        strategy: strategies::endpoint_slice,
         ..CORE
     },
 ];

@@ -67,6 +67,14 @@ pub(super) fn count_spec(new: &mut Value, old: &Value) {
     meta::set_generation(new, meta::generation(old).unwrap_or(0) + changed);
 }
 
+/// An update counts a generation when anything but metadata changed, or labels.
+pub(super) fn count_endpoints(new: &mut Value, old: &Value) {
+    let differs = |field: &str| new.get(field) != old.get(field);
+    let labels = |object: &Value| object.pointer("/metadata/labels").cloned();
+    let changed = i64::from(differs("endpoints") || differs("ports") || labels(new) != labels(old));
+    meta::set_generation(new, meta::generation(old).unwrap_or(0) + changed);
+}
+
 /// A new object has no status yet.
 pub(super) fn without_status(new: &mut Value) {
     put(new, "status", None);

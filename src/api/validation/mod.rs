@@ -10,6 +10,7 @@
 pub mod certificate_signing_request;
 mod checks;
 pub mod config;
+pub mod endpoint_slice;
 pub mod endpoints;
 pub mod event;
 pub mod field;
@@ -22,6 +23,7 @@ pub mod policy;
 mod recorded;
 pub mod service;
 pub mod small;
+pub mod storage;
 #[cfg(test)]
 mod testing;
 mod tolerations;

@@ -12,35 +12,12 @@ use super::{Call, decode};
 use crate::admission;
 use crate::conversion;
 use crate::field_manager;
+use crate::idle;
 use crate::options::{Keep, WriteOptions};
 use crate::respond::Answer;
 
 /// How often another name is tried when a generated one is taken, as upstream.
 const NAME_TRIES_MAX: usize = 8;
-
-const UNMADE: &str = "no controller of this version makes its pods yet";
-
-/// Kinds that nothing acts on in this version: group, plural, and what whoever creates one is told.
-const IDLE: [(&str, &str, &str); 14] = [
-    ("", "services", "the Service gets its addresses and ports, but this version carries no traffic to its pods yet"),
-    ("", "endpoints", "this version carries no traffic to Endpoints yet"),
-    ("", "replicationcontrollers", UNMADE),
-    ("apps", "controllerrevisions", "nothing in this version reads ControllerRevisions yet"),
-    ("apps", "daemonsets", UNMADE),
-    ("apps", "deployments", UNMADE),
-    ("apps", "replicasets", UNMADE),
-    ("apps", "statefulsets", UNMADE),
-    ("batch", "cronjobs", UNMADE),
-    ("batch", "jobs", UNMADE),
-    ("networking.k8s.io", "ingressclasses", "no controller of this version serves Ingresses yet"),
-    ("networking.k8s.io", "ingresses", "no controller of this version serves Ingresses yet"),
-    (
-        "networking.k8s.io",
-        "networkpolicies",
-        "this version carries no traffic between pods yet, so nothing is kept apart",
-    ),
-    ("policy", "poddisruptionbudgets", "evictions of this version do not ask budgets yet"),
-];
 
 /// Creates the object in the body.
 pub(crate) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
@@ -79,9 +56,7 @@ pub(crate) async fn create(
         let created = call.objects().create(resource, call.namespace(), &name, stored, options.keep).await;
         match created {
             Ok(value) => {
-                let idle =
-                    IDLE.iter().filter(|(group, plural, _)| *group == resource.group && *plural == resource.plural);
-                idle.for_each(|(_, _, warning)| call.warn(*warning));
+                idle::warning(&resource.group, &resource.plural).into_iter().for_each(|warning| call.warn(warning));
                 return Ok(conversion::from_storage(resource, value));
             }
             Err(status) if is_generated && status.is_already_exists() && attempt < NAME_TRIES_MAX => {}

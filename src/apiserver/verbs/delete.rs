@@ -126,7 +126,7 @@ fn grace_seconds(resource: &Resource, old: &Value, asked: Option<i64>) -> Option
 /// Kinds whose deletion answers with the object instead of a `Status`, as upstream's registries do.
 fn returns_deleted(resource: &Resource) -> bool {
     let kinds = ["pods", "podtemplates", "services", "serviceaccounts"];
-    resource.group.is_empty() && kinds.contains(&&*resource.plural)
+    resource.group == "storage.k8s.io" || (resource.group.is_empty() && kinds.contains(&&*resource.plural))
 }
 
 /// Writes that the object is being deleted: until when it may take, and one more generation.

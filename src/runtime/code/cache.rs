@@ -131,6 +131,8 @@ impl Cache {
     /// The artifact under `key`, if it is there and whole.
     pub(crate) fn find(&self, key: Key) -> Option<Artifact> {
         let (checksum, kept) = self.lock().touch(key)?;
+        // What came free since the last look goes now, if there is too much.
+        self.evict();
         let path = self.path(key, &checksum);
         match checksum_of(&path) {
             Ok(found) if found == checksum => {
@@ -182,8 +184,7 @@ impl Cache {
         let size_bytes = file.metadata().map_err(at("read", staged))?.len();
         let path = self.path(key, &checksum);
         fs::rename(staged, &path).map_err(at("name", &path))?;
-        self.forget_unless(key, &checksum);
-        let held = Held::new(checksum, size_bytes);
+        let held = self.replace(key, Held::new(checksum, size_bytes));
         let kept = held.keep();
         self.lock().insert(key, held);
         self.evict();
@@ -214,11 +215,15 @@ impl Cache {
         }
     }
 
-    /// Removes an older artifact of the same key, unless it has the very same name.
-    fn forget_unless(&self, key: Key, checksum: &[u8; 32]) {
-        let held = self.lock().remove(key);
-        if let Some(held) = held.filter(|held| held.checksum != *checksum) {
-            remove(&self.path(key, &held.checksum));
+    /// Takes an older artifact of the same key away. One of the very same name is the same file, which may be in use.
+    fn replace(&self, key: Key, new: Held) -> Held {
+        match self.lock().remove(key) {
+            Some(old) if old.checksum == new.checksum => Held { in_use: old.in_use, ..new },
+            Some(old) => {
+                remove(&self.path(key, &old.checksum));
+                new
+            }
+            None => new,
         }
     }
 
@@ -382,11 +387,15 @@ mod tests {
         assert_eq!(["a", "b", "c"].map(|name| cache.find(key(name)).is_some()), [true, false, true]);
         let in_use = cache.find(key("c")).unwrap().kept();
         admit(&cache, "d", b"larger than all");
-        assert_eq!(["a", "b", "c", "d"].map(|name| cache.find(key(name)).is_some()), [false, false, true, true]);
-        assert_eq!((cache.bytes(), fs::read_dir(folder.path()).unwrap().count()), ((19, 10), 2));
+        assert_eq!(["d", "a", "b", "c"].map(|name| cache.find(key(name)).is_some()), [true, false, false, true]);
+        assert_eq!((cache.bytes(), fs::read_dir(folder.path()).unwrap().count()), ((4, 10), 1));
+        let same = admit(&cache, "c", b"cccc");
+        drop(same);
+        admit(&cache, "f", b"ffff");
+        assert!(cache.find(key("c")).is_some(), "it is in use still, though it was compiled twice");
         drop(in_use);
         admit(&cache, "e", b"eeee");
-        assert_eq!(["c", "d", "e"].map(|name| cache.find(key(name)).is_some()), [false, false, true]);
+        assert_eq!(["c", "f", "e"].map(|name| cache.find(key(name)).is_some()), [true, false, true]);
     }
 
     #[test]

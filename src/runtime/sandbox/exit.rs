@@ -5,6 +5,8 @@ use std::fmt;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+use super::limits::Denied;
+
 /// How a sandbox ended. `Display` gives the text for a container's termination message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Exit {
@@ -15,6 +17,8 @@ pub enum Exit {
     Trap(String),
     /// It was denied memory beyond this cap (bytes) and ended for that.
     MemoryLimit(u64),
+    /// It was denied memory because the process had no mappings left for it, and ended for that; the text says what to do.
+    NoMappings(String),
     /// It ran longer than its deadline.
     Deadline,
     /// It was killed from outside.
@@ -32,13 +36,13 @@ impl Exit {
         match self {
             Self::Code(code) => *code,
             Self::Trap(_) => 134,
-            Self::MemoryLimit(_) | Self::Deadline | Self::Killed => 137,
+            Self::MemoryLimit(_) | Self::NoMappings(_) | Self::Deadline | Self::Killed => 137,
         }
     }
 
-    /// The end of a call into the guest that answered `error`; `denied` says that the guest was denied memory, of
-    /// which it may have `memory_max` bytes.
-    pub(crate) fn of(outcome: Result<(), wasmtime::Error>, denied: bool, memory_max: u64) -> Self {
+    /// The end of a call into the guest, which may have `memory_max` bytes of memory; `denied` says whether more was
+    /// denied.
+    pub(crate) fn of(outcome: Result<(), wasmtime::Error>, denied: &Denied, memory_max: u64) -> Self {
         let exit = match outcome {
             Ok(()) => Self::Code(0),
             Err(error) => match error.downcast_ref::<I32Exit>() {
@@ -48,7 +52,7 @@ impl Exit {
         };
         match exit {
             Self::Code(0) => exit,
-            _ if denied => Self::MemoryLimit(memory_max),
+            _ if denied.is_raised() => denied.exit(memory_max),
             _ => exit,
         }
     }
@@ -60,6 +64,7 @@ impl fmt::Display for Exit {
             Self::Code(code) => write!(f, "exited with code {code}"),
             Self::Trap(text) => f.write_str(text),
             Self::MemoryLimit(bytes) => write!(f, "was denied memory beyond its limit of {bytes} bytes"),
+            Self::NoMappings(why) => write!(f, "could not have memory: {why}"),
             Self::Deadline => f.write_str("ran longer than its deadline"),
             Self::Killed => f.write_str("was killed"),
         }
@@ -84,13 +89,23 @@ pub(crate) fn trap_text(error: &wasmtime::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use wasmtime::ResourceLimiter as _;
+
+    use super::super::limits::{Limiter, Limits, Memory};
     use super::*;
 
     #[test]
     fn an_end_is_blamed_on_memory_only_if_it_was_denied_and_the_guest_failed() {
         let exit = |code| Err(wasmtime::Error::from(I32Exit(code)));
         let trap = || Err(wasmtime::Error::from(Trap::UnreachableCodeReached));
-        let check = |outcome, denied, expected| assert_eq!(Exit::of(outcome, denied, 99), expected);
+        let check = |outcome, is_denied, expected| {
+            let denied = Denied::default();
+            if is_denied {
+                let memory = Memory::new(&Limits { memory_bytes: Some(0), ..Limits::default() });
+                assert!(!Limiter::new(memory, denied.clone(), None).memory_growing(0, 1, None).unwrap());
+            }
+            assert_eq!(Exit::of(outcome, &denied, 99), expected);
+        };
         check(Ok(()), false, Exit::Code(0));
         check(Ok(()), true, Exit::Code(0));
         check(exit(0), true, Exit::Code(0));

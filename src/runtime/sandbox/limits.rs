@@ -5,11 +5,12 @@
 //! when such a guest then traps or ends with an error, its end is told as [`Exit::MemoryLimit`](crate::Exit), because
 //! that is what languages do whose allocator got no memory. A guest that copes and ends well is not blamed.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use wasmtime::ResourceLimiter;
 
+use super::exit::Exit;
 use crate::mappings::{NoMappings, OWN_TABLE_BYTES, StoreMappings};
 
 /// What a sandbox may use.
@@ -61,19 +62,22 @@ pub(crate) struct Limiter {
     memory: Arc<Memory>,
     /// Bytes of this store.
     held: u64,
-    /// Bytes of the growth asked for last, given back if it fails after all.
-    last: u64,
-    /// Whether the growth asked for last makes a memory.
-    makes_memory: bool,
     /// Of the process's mappings; `None` for a store of the pool, whose mappings are there already.
     mappings: Option<StoreMappings>,
     denied: Denied,
 }
 
-/// Tells whether a store was denied memory.
+/// Tells whether a store was denied memory, and why if not for its cap.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Denied {
-    flag: Arc<AtomicBool>,
+    shared: Arc<DeniedState>,
+}
+
+#[derive(Debug, Default)]
+struct DeniedState {
+    is_raised: AtomicBool,
+    /// The process had no mappings left for it.
+    mappings: OnceLock<NoMappings>,
 }
 
 impl Memory {
@@ -117,7 +121,7 @@ impl Memory {
 impl Limiter {
     /// A limiter for one store; `denied` is raised when it refuses growth.
     pub(crate) fn new(memory: Arc<Memory>, denied: Denied, mappings: Option<StoreMappings>) -> Self {
-        Self { memory, held: 0, last: 0, makes_memory: false, mappings, denied }
+        Self { memory, held: 0, mappings, denied }
     }
 
     fn grow(&mut self, current: u64, desired: u64, maximum: Option<u64>) -> bool {
@@ -130,31 +134,36 @@ impl Limiter {
             return self.deny();
         }
         self.held += bytes;
-        self.last = bytes;
         true
     }
 
     fn deny(&self) -> bool {
-        self.denied.flag.store(true, Ordering::Release);
+        self.denied.shared.is_raised.store(true, Ordering::Release);
         false
     }
 
-    /// Pays for a mapping; without one left, growth is denied as beyond the cap.
-    fn map(&mut self, pay: impl FnOnce(&mut StoreMappings) -> Result<(), NoMappings>) -> bool {
-        let paid = self.mappings.as_mut().map_or(Ok(()), pay);
-        paid.inspect_err(|error| tracing::debug!(%error, "a guest cannot grow")).is_ok() || self.deny()
-    }
-
-    fn give_last_back(&mut self) {
-        let bytes = std::mem::take(&mut self.last);
-        self.held -= bytes;
-        self.memory.give_back(bytes);
+    /// Pays for a mapping of a growth that was just counted; without one left the growth is denied.
+    fn map(&mut self, grown: u64, pay: impl FnOnce(&mut StoreMappings) -> Result<(), NoMappings>) -> bool {
+        let Err(error) = self.mappings.as_mut().map_or(Ok(()), pay) else { return true };
+        self.held -= grown;
+        self.memory.give_back(grown);
+        // The first reason is told.
+        let _ = self.denied.shared.mappings.set(error);
+        self.deny()
     }
 }
 
 impl Denied {
     pub(crate) fn is_raised(&self) -> bool {
-        self.flag.load(Ordering::Acquire)
+        self.shared.is_raised.load(Ordering::Acquire)
+    }
+
+    /// How a guest that was denied memory and failed is told to have ended, with a cap of `memory_max` bytes.
+    pub(crate) fn exit(&self, memory_max: u64) -> Exit {
+        match self.shared.mappings.get() {
+            Some(error) => Exit::NoMappings(error.to_string()),
+            None => Exit::MemoryLimit(memory_max),
+        }
     }
 }
 
@@ -169,20 +178,14 @@ impl ResourceLimiter for Limiter {
         if !self.grow(current as u64, desired as u64, maximum.map(|maximum| maximum as u64)) {
             return Ok(false);
         }
-        self.makes_memory = current == 0 && desired > 0;
-        if self.makes_memory && !self.map(StoreMappings::make_memory) {
-            self.give_last_back();
-            return Ok(false);
-        }
-        Ok(true)
+        let is_made = current == 0 && desired > 0;
+        Ok(!is_made || self.map(desired as u64, StoreMappings::make_memory))
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        // Nothing is given back. This is told of growths too that were never asked for (their size overflows), so a guest
+        // could have what it holds given back again and again. What really fails is rare, and comes free with the store.
         tracing::debug!(%error, "a guest's memory could not grow");
-        self.give_last_back();
-        if let Some(mappings) = self.mappings.as_mut().filter(|_| self.makes_memory) {
-            mappings.unmake_memory();
-        }
         Ok(())
     }
 
@@ -197,16 +200,12 @@ impl ResourceLimiter for Limiter {
             return Ok(false);
         }
         let becomes_large = bytes(current) < OWN_TABLE_BYTES && bytes(desired) >= OWN_TABLE_BYTES;
-        if becomes_large && !self.map(StoreMappings::make_table) {
-            self.give_last_back();
-            return Ok(false);
-        }
-        Ok(true)
+        Ok(!becomes_large || self.map(bytes(desired) - bytes(current), StoreMappings::make_table))
     }
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        // As above.
         tracing::debug!(%error, "a guest's table could not grow");
-        self.give_last_back();
         Ok(())
     }
 
@@ -256,13 +255,29 @@ mod tests {
     }
 
     #[test]
-    fn growth_that_fails_elsewhere_is_not_counted() {
+    fn what_is_told_of_failures_gives_nothing_back() {
         let memory = Memory::new(&Limits::default());
         let mut limiter = limiter(&memory);
         assert!(!limiter.memory_growing(0, 2 * PAGE, Some(PAGE)).unwrap());
         assert!(!limiter.denied.is_raised());
         assert!(limiter.memory_growing(0, PAGE, Some(PAGE)).unwrap());
-        limiter.memory_grow_failed(wasmtime::format_err!("no pages left")).unwrap();
+        for _ in 0..3 {
+            limiter.memory_grow_failed(wasmtime::format_err!("no pages left")).unwrap();
+            limiter.table_grow_failed(wasmtime::format_err!("an overflow")).unwrap();
+        }
+        assert_eq!(memory.used(), PAGE as u64);
+        drop(limiter);
         assert_eq!(memory.used(), 0);
+    }
+
+    #[test]
+    fn a_growth_without_a_mapping_left_is_not_counted_and_says_so() {
+        let (memory, denied) = (Memory::new(&Limits::default()), Denied::default());
+        let budget = crate::mappings::Mappings::new(crate::mappings::OF_STORE);
+        let mappings = StoreMappings::take(&budget, 0).unwrap();
+        let mut limiter = Limiter::new(Arc::clone(&memory), denied.clone(), Some(mappings));
+        assert!(!limiter.memory_growing(0, PAGE, None).unwrap());
+        assert_eq!(memory.used(), 0);
+        assert!(denied.exit(9).to_string().contains("memory mappings are wanted"), "{}", denied.exit(9));
     }
 }

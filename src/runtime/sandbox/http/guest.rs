@@ -15,7 +15,7 @@ use wasmtime_wasi_http::{Error as HttpError, WasiHttpView as _};
 
 use super::reply::{Refusal, Reply};
 use crate::code::{Code, Program};
-use crate::sandbox::exit::{Exit, trap_text};
+use crate::sandbox::exit::trap_text;
 use crate::sandbox::limits::{Denied, Limiter, Memory};
 use crate::sandbox::spec::Context;
 use crate::sandbox::state::{ComponentState, component_store};
@@ -79,7 +79,7 @@ impl Guest {
         let (refusal, trap) = failure.unwrap_or((Refusal::Failed, None));
         reply.refuse(refusal);
         if let Some(trap) = trap {
-            let text = if denied.is_raised() { Exit::MemoryLimit(self.memory.max()).to_string() } else { trap };
+            let text = if denied.is_raised() { denied.exit(self.memory.max()).to_string() } else { trap };
             outputs.stderr.tell(&format!("{text}\n")).await;
         }
         outputs.drain().await;
