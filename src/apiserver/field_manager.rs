@@ -53,45 +53,6 @@ pub(crate) fn on_write<T>(
     work(typed.write(actor, meta::time(clock::now()), fixed(call, part)))
 }
 
-/// Puts `managers` into `new`. A write that changes nothing but the time of a manager changes nothing.
-pub(crate) fn put(managers: Managers, new: &mut Value, old: &Value) {
-    managers.put(new);
-    if differs_in_times_alone(new, old)
-        && let (Some(new), Some(old)) = (new.get_mut("metadata"), old.pointer("/metadata/managedFields"))
-    {
-        new["managedFields"] = old.clone();
-    }
-}
-
-/// Whether two objects are the same but for the times of their managers, and their versions.
-fn differs_in_times_alone(new: &Value, old: &Value) -> bool {
-    same_but(new, old, &["metadata"])
-        && same_but(part(new, "metadata"), part(old, "metadata"), &["managedFields", "resourceVersion"])
-        && match (managers(new), managers(old)) {
-            (Some(new), Some(old)) => {
-                new.len() == old.len() && new.iter().zip(old).all(|(new, old)| same_but(new, old, &["time"]))
-            }
-            (None, None) => true,
-            _ => false,
-        }
-}
-
-fn part<'v>(object: &'v Value, name: &str) -> &'v Value {
-    object.get(name).unwrap_or(&Value::Null)
-}
-
-fn managers(object: &Value) -> Option<&Vec<Value>> {
-    object.pointer("/metadata/managedFields").and_then(Value::as_array)
-}
-
-/// Whether two objects are the same but for these fields.
-fn same_but(new: &Value, old: &Value, fields: &[&str]) -> bool {
-    let (Some(new), Some(old)) = (new.as_object(), old.as_object()) else { return new == old };
-    let counts = |key: &&String| !fields.contains(&key.as_str());
-    new.keys().filter(counts).count() == old.keys().filter(counts).count()
-        && new.keys().filter(counts).all(|key| new.get(key) == old.get(key))
-}
-
 /// The manager's name. Callers in this process have no `User-Agent` and are called by their user's name: `kubelet` for a
 /// node, `kube-scheduler` for `system:kube-scheduler`.
 fn manager(call: &Call) -> String {
@@ -118,28 +79,5 @@ fn fixed(call: &Call, part: Part) -> Fields {
         Part::Status => Fields::of(&[&["f:spec"]]),
         Part::Approval => Fields::of(&[&["f:spec"], &["f:status", "f:certificate"]]),
         Part::Finalizers => Fields::of(&[&["f:status"]]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_write_that_changes_nothing_keeps_the_times_of_managers() {
-        let object = |version: &str, time: &str, data: &str| {
-            json!({"data": data, "metadata": {"resourceVersion": version, "managedFields": [
-                {"manager": "m", "operation": "Update", "apiVersion": "v1", "time": time, "fieldsType": "FieldsV1",
-                    "fieldsV1": {"f:data": {}}}]}})
-        };
-        let old = object("1", "2026-01-01T00:00:00Z", "a");
-        for (data, time) in [("a", "2026-01-01T00:00:00Z"), ("b", "2026-01-01T00:00:09Z")] {
-            let mut new = object("", "2026-01-01T00:00:09Z", data);
-            let managers = Managers::of(&new);
-            put(managers, &mut new, &old);
-            assert_eq!(new["metadata"]["managedFields"][0]["time"], time, "{data}");
-        }
     }
 }

@@ -3,6 +3,7 @@
 //! `Accept` is tried in the order of its quality and then of its text, as upstream does: kubectl lists Table in two
 //! versions and plain JSON last, typed clients list protobuf first and JSON second.
 
+use api::patch;
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 
@@ -61,10 +62,10 @@ pub(crate) enum BodyFormat {
 /// How a PATCH is meant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum PatchKind {
+    /// A configuration that its manager applies.
     Apply,
-    Json,
-    Merge,
-    Strategic,
+    /// A change of what is there.
+    Of(patch::Form),
 }
 
 impl MetaVersion {
@@ -167,9 +168,9 @@ pub(crate) fn body_format(headers: &HeaderMap) -> Option<BodyFormat> {
 pub(crate) fn patch_kind(headers: &HeaderMap) -> Option<PatchKind> {
     match media_type(headers) {
         "application/apply-patch+yaml" => Some(PatchKind::Apply),
-        "application/json-patch+json" => Some(PatchKind::Json),
-        "application/merge-patch+json" => Some(PatchKind::Merge),
-        "application/strategic-merge-patch+json" => Some(PatchKind::Strategic),
+        "application/json-patch+json" => Some(PatchKind::Of(patch::Form::Json)),
+        "application/merge-patch+json" => Some(PatchKind::Of(patch::Form::Merge)),
+        "application/strategic-merge-patch+json" => Some(PatchKind::Of(patch::Form::Strategic)),
         _ => None,
     }
 }

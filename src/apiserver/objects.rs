@@ -204,19 +204,32 @@ fn encode(resource: &Resource, object: &mut Value) -> Result<Bytes, Status> {
     object::encode(object).map_err(unreadable)
 }
 
-/// Whether two objects differ in nothing but `resourceVersion`.
+/// Whether two objects differ in nothing but their version and the times of their managers, which are no change by
+/// themselves.
 fn is_same(new: &Value, old: &Value) -> bool {
-    if new == old {
-        return true;
-    }
-    let mut new = new.clone();
-    if let (Some(new), Some(old)) = (new.get_mut("metadata").and_then(Value::as_object_mut), old.get("metadata")) {
-        match old.get("resourceVersion") {
-            Some(version) => new.insert("resourceVersion".into(), version.clone()),
-            None => new.remove("resourceVersion"),
-        };
-    }
-    new == *old
+    is_same_but(new, old, &["metadata"]) && is_same_metadata(part(new, "metadata"), part(old, "metadata"))
+}
+
+fn is_same_metadata(new: &Value, old: &Value) -> bool {
+    is_same_but(new, old, &["managedFields", "resourceVersion"])
+        && match (part(new, "managedFields").as_array(), part(old, "managedFields").as_array()) {
+            (Some(new), Some(old)) => {
+                new.len() == old.len() && new.iter().zip(old).all(|(new, old)| is_same_but(new, old, &["time"]))
+            }
+            (new, old) => new.is_none() && old.is_none(),
+        }
+}
+
+/// Whether two objects are the same but for these fields.
+fn is_same_but(new: &Value, old: &Value, fields: &[&str]) -> bool {
+    let (Some(new), Some(old)) = (new.as_object(), old.as_object()) else { return new == old };
+    let counts = |key: &&String| !fields.contains(&key.as_str());
+    new.keys().filter(counts).count() == old.keys().filter(counts).count()
+        && new.keys().filter(counts).all(|key| new.get(key) == old.get(key))
+}
+
+fn part<'v>(object: &'v Value, name: &str) -> &'v Value {
+    object.get(name).unwrap_or(&Value::Null)
 }
 
 /// Which writes may be acknowledged before their fsync: Events, and lease updates that only renew.
@@ -232,14 +245,9 @@ fn urgency_of_change(resource: &Resource, old: &Value, new: &Value) -> Urgency {
 
 /// Whether a lease changed in nothing but `renewTime`.
 fn is_renewal(old: &Value, new: &Value) -> bool {
-    let but_renewal = |lease: &Value| {
-        let mut lease = lease.clone();
-        if let Some(spec) = lease.get_mut("spec").and_then(Value::as_object_mut) {
-            spec.remove("renewTime");
-        }
-        lease
-    };
-    is_same(&but_renewal(new), &but_renewal(old))
+    is_same_but(new, old, &["metadata", "spec"])
+        && is_same_metadata(part(new, "metadata"), part(old, "metadata"))
+        && is_same_but(part(new, "spec"), part(old, "spec"), &["renewTime"])
 }
 
 #[cfg(test)]
@@ -257,5 +265,24 @@ mod tests {
             &json!({"metadata": {"name": "n"}, "spec": {"holderIdentity": "a"}})
         ));
         assert!(!is_renewal(&lease("a", "1", "7"), &lease("b", "2", "7")));
+    }
+
+    #[test]
+    fn the_time_of_a_manager_is_no_change_by_itself() {
+        let lease = |holder: &str, renewed: &str| {
+            json!({"metadata": {"resourceVersion": renewed, "managedFields": [
+                {"manager": "kubelet", "operation": "Update", "time": renewed, "fieldsV1": {"f:spec": {}}}]},
+                "spec": {"holderIdentity": holder, "renewTime": renewed}})
+        };
+        assert!(is_renewal(&lease("a", "1"), &lease("a", "2")), "a renewal may be acknowledged before its fsync");
+        assert!(!is_renewal(&lease("a", "1"), &lease("b", "2")));
+        let with = |data: &str, time: &str| {
+            let mut object = lease("a", "1");
+            object["data"] = data.into();
+            object["metadata"]["managedFields"][0]["time"] = time.into();
+            object
+        };
+        assert!(is_same(&with("a", "2"), &with("a", "1")));
+        assert!(!is_same(&with("b", "2"), &with("a", "1")));
     }
 }

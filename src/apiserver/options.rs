@@ -259,7 +259,7 @@ impl WriteOptions {
             PatchKind::Apply if query.find("fieldManager").is_none() => {
                 errors.push(field::Error::required("fieldManager", "is required for apply patch"));
             }
-            PatchKind::Json | PatchKind::Merge | PatchKind::Strategic if query.find("force").is_some() => {
+            PatchKind::Of(_) if query.find("force").is_some() => {
                 errors.push(field::Error::forbidden("force", "may not be specified for non-apply patch"));
             }
             _ => {}

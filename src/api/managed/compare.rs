@@ -10,16 +10,15 @@ use super::shape::{Place, Shape, is_bare, items};
 /// What a change did.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Comparison {
-    pub(super) added: Fields,
-    pub(super) changed: Fields,
+    /// What is new or has another value.
+    pub(super) touched: Fields,
     pub(super) removed: Fields,
 }
 
 /// The same beneath one element.
 #[derive(Default)]
 struct Differences {
-    added: Node,
-    changed: Node,
+    touched: Node,
     removed: Node,
 }
 
@@ -27,14 +26,20 @@ impl Comparison {
     /// What `new` changes of `old`.
     pub(super) fn of(place: Place<'_>, old: &Value, new: &Value) -> Self {
         let found = differences(place, Some(old), Some(new));
-        Self { added: found.added.inner, changed: found.changed.inner, removed: found.removed.inner }
+        Self { touched: found.touched.inner, removed: found.removed.inner }
     }
 }
 
 impl Differences {
+    /// Of two that differ as a whole.
+    fn of_whole<T>(old: Option<T>, new: Option<T>) -> Self {
+        let gone = old.is_some() && new.is_none();
+        let (leaf, none) = (Node::leaf(), Node::default());
+        if gone { Self { touched: none, removed: leaf } } else { Self { touched: leaf, removed: none } }
+    }
+
     fn put(&mut self, element: &str, found: Self) {
-        self.added.inner.put(element.into(), found.added);
-        self.changed.inner.put(element.into(), found.changed);
+        self.touched.inner.put(element.into(), found.touched);
         self.removed.inner.put(element.into(), found.removed);
     }
 }
@@ -47,12 +52,7 @@ fn differences(place: Place<'_>, old: Option<&Value>, new: Option<&Value>) -> Di
     let shape = place.shape();
     // Nothing and nothing may still be absent, null and empty.
     if matches!(shape, Shape::Leaf) || (is_bare(old) && is_bare(new)) {
-        match (old, new) {
-            (None, _) => found.added = Node::leaf(),
-            (_, None) => found.removed = Node::leaf(),
-            _ => found.changed = Node::leaf(),
-        }
-        return found;
+        return Differences::of_whole(old, new);
     }
     match shape {
         Shape::Leaf => {}
@@ -74,26 +74,19 @@ fn differences(place: Place<'_>, old: Option<&Value>, new: Option<&Value>) -> Di
         }
     }
     // What stands on one side alone is itself added or removed, beside its parts.
-    found.added.is_member |= old.is_none();
+    found.touched.is_member |= old.is_none();
     found.removed.is_member |= new.is_none();
     found
 }
 
 /// The items of one element. More than one of a list is invalid and yet may be stored: those differ as a whole.
 fn of_items(place: Place<'_>, old: Option<&Vec<&Value>>, new: Option<&Vec<&Value>>) -> Differences {
-    let mut found = Differences::default();
     let is_single = [old, new].iter().flatten().all(|items| items.len() == 1);
     if let (true, Shape::Keyed(_, item_type)) = (is_single, place.shape()) {
         let [old, new] = [old, new].map(|items| items.and_then(|items| items.first().copied()));
         return differences(place.of_item(item_type), old, new);
     }
-    match (old, new) {
-        (old, new) if old == new => {}
-        (None, _) => found.added = Node::leaf(),
-        (_, None) => found.removed = Node::leaf(),
-        _ => found.changed = Node::leaf(),
-    }
-    found
+    if old == new { Differences::default() } else { Differences::of_whole(old, new) }
 }
 
 fn grouped<'v>(place: &Place<'_>, value: Option<&'v Value>) -> BTreeMap<Box<str>, Vec<&'v Value>> {

@@ -137,7 +137,7 @@ fn what_is_applied_is_there_and_owned() {
             state = law.apply(&state, manager, &pod);
             let laid_over = super::merge::merged(place, &state.0, &pod);
             let rest = Comparison::of(place, &state.0, &laid_over);
-            assert!(rest.changed.is_empty() && rest.added.is_empty(), "round {round}: {manager} applies {pod}");
+            assert!(rest.touched.is_empty(), "round {round}: {manager} applies {pod}");
             let there = law.owned(&state.0);
             for entry in &state.1.entries {
                 let gone = entry.fields.difference(&there);

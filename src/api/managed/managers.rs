@@ -109,14 +109,9 @@ impl Managers {
     /// Writes them into `object`, in upstream's order.
     pub fn put(mut self, object: &mut Value) {
         self.entries.sort_by(|left, right| {
-            let key = |entry: &Entry| (entry.actor.operation, entry.time.clone());
-            key(left).cmp(&key(right)).then_with(|| {
-                let key = |entry: &Entry| {
-                    let Actor { manager, api_version, subresource, .. } = &entry.actor;
-                    (manager.clone(), api_version.clone(), subresource.clone())
-                };
-                key(left).cmp(&key(right))
-            })
+            let (left_actor, right_actor) = (&left.actor, &right.actor);
+            let of_time = (left_actor.operation, &left.time).cmp(&(right_actor.operation, &right.time));
+            of_time.then_with(|| left_actor.cmp(right_actor))
         });
         let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
         if self.entries.is_empty() {

@@ -1,9 +1,12 @@
 //! Which fields an object has, and whether it can be applied at all.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::fields::{self, Fields, Node};
 use super::shape::{Place, Shape, items};
+use crate::schema::Type;
 
 /// The fields that are in `value`: what an applier of it owns.
 pub(super) fn owned(place: Place<'_>, value: &Value) -> Fields {
@@ -47,7 +50,6 @@ pub(super) fn complaints(place: Place<'_>, value: &Value) -> Vec<String> {
 }
 
 fn look(place: Place<'_>, value: &Value, path: &str, found: &mut Vec<String>) {
-    use crate::schema::Type;
     let mut complain = |text: String| found.push(if path.is_empty() { text } else { format!("{path}: {text}") });
     match (place.kind, value) {
         (Type::Raw, _) | (_, Value::Null) => {}
@@ -63,7 +65,7 @@ fn look(place: Place<'_>, value: &Value, path: &str, found: &mut Vec<String>) {
         }
         (Type::Object(_) | Type::Map(_), other) => complain(format!("expected map, got &{{{}}}", plain(other))),
         (Type::List(item_type), Value::Array(list)) => {
-            let mut elements = std::collections::BTreeSet::new();
+            let mut elements = BTreeSet::new();
             for (index, item) in list.iter().enumerate() {
                 let element = match place.shape() {
                     Shape::Keyed(keys, item_type) => place.element_of(keys, item_type, item),
@@ -73,11 +75,11 @@ fn look(place: Place<'_>, value: &Value, path: &str, found: &mut Vec<String>) {
                 match element {
                     Err(text) => found.push(format!("{path}: element {index}: {text}")),
                     Ok(element) => {
-                        let path = format!("{path}{}", fields::spoken(&element));
+                        let key = fields::spoken(&element);
                         if elements.insert(element) {
-                            look(place.of_item(item_type), item, &path, found);
+                            look(place.of_item(item_type), item, &format!("{path}{key}"), found);
                         } else {
-                            found.push(format!("{}: duplicate entries for key {}", path_of(&path), key_of(&path)));
+                            found.push(format!("{path}: duplicate entries for key {key}"));
                         }
                     }
                 }
@@ -102,21 +104,11 @@ fn look(place: Place<'_>, value: &Value, path: &str, found: &mut Vec<String>) {
 
 /// The place under `name`, of an atomic object too.
 fn inner_place<'a>(place: Place<'a>, name: &str) -> Option<Place<'a>> {
-    use crate::schema::Type;
     match place.kind {
         Type::Object(id) => place.schemas.get(*id).field(name).map(|field| place.of_field(field)),
         Type::Map(inner) => Some(place.of_item(inner)),
         _ => None,
     }
-}
-
-/// `.spec.ports` of `.spec.ports[port=80]`, and `[port=80]`.
-fn path_of(path: &str) -> &str {
-    path.rfind('[').and_then(|at| path.get(..at)).unwrap_or(path)
-}
-
-fn key_of(path: &str) -> &str {
-    path.rfind('[').and_then(|at| path.get(at..)).unwrap_or(path)
 }
 
 /// A value as Go prints it.

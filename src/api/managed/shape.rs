@@ -84,7 +84,7 @@ impl<'a> Place<'a> {
                 found.insert(key.to_string(), value);
             }
         }
-        if found.len() < keys.len() && !keys.iter().any(|key| found.contains_key(&**key)) {
+        if found.is_empty() {
             let key = keys.first().map_or("", |key| &**key);
             return Err(format!(
                 "associative list with keys has an element that omits key field {key:?} (and doesn't have default value)"

@@ -96,7 +96,7 @@ impl<'a> Write<'a> {
     #[must_use]
     pub fn update(&self, old: &Value, new: &Value, managers: Managers) -> Managers {
         let compared = self.compared(old, new);
-        let mine = compared.changed.union(&compared.added).difference(unowned());
+        let mine = compared.touched.difference(unowned());
         let mut managers = self.left_to_others(managers, &compared);
         if !mine.is_empty() {
             let before = managers.take(&self.actor).map(|entry| entry.fields).unwrap_or_default();
@@ -175,9 +175,8 @@ impl<'a> Write<'a> {
     }
 
     fn compared(&self, old: &Value, new: &Value) -> Comparison {
-        let Comparison { added, changed, removed } = Comparison::of(self.place, old, new);
-        let [added, changed, removed] = [added, changed, removed].map(|fields| fields.outside(&self.fixed));
-        Comparison { added, changed, removed }
+        let Comparison { touched, removed } = Comparison::of(self.place, old, new);
+        Comparison { touched: touched.outside(&self.fixed), removed: removed.outside(&self.fixed) }
     }
 
     /// Others in this version of the object. What they own in another is not told apart here.
@@ -186,10 +185,9 @@ impl<'a> Write<'a> {
     }
 
     fn conflicts(&self, managers: &Managers, compared: &Comparison) -> Vec<Conflict> {
-        let touched = compared.changed.union(&compared.added);
         let mut conflicts = Vec::new();
         for entry in managers.entries.iter().filter(|entry| self.is_comparable(entry)) {
-            let fields = entry.fields.intersection(&touched).paths();
+            let fields = entry.fields.intersection(&compared.touched).paths();
             let manager = entry.actor.spoken();
             conflicts.extend(fields.into_iter().map(|field| Conflict { manager: manager.clone(), field }));
         }
@@ -199,7 +197,7 @@ impl<'a> Write<'a> {
 
     /// The managers without what this write took from them.
     fn left_to_others(&self, mut managers: Managers, compared: &Comparison) -> Managers {
-        let taken = compared.changed.union(&compared.added).union(&compared.removed);
+        let taken = compared.touched.union(&compared.removed);
         if !taken.is_empty() {
             for entry in managers.entries.iter_mut().filter(|entry| self.is_comparable(entry)) {
                 let lost = if entry.actor.is(&self.actor) { &compared.removed } else { &taken };

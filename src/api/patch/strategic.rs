@@ -17,7 +17,6 @@ mod list;
 use serde_json::{Map, Value};
 
 use super::PatchError;
-use crate::decode::go_kind;
 use crate::schema::{Id, Merge, Schemas, Type};
 
 const PATCH: &str = "$patch";
@@ -31,11 +30,7 @@ const SET_ORDER: &str = "$setElementOrder/";
 /// When the patch is none, uses a directive wrongly, or names list items without their key.
 pub fn strategic(schemas: &Schemas, id: Id, document: &Value, patch: &Value) -> Result<Value, PatchError> {
     let (Value::Object(document), Value::Object(patch)) = (document, patch) else {
-        let found = go_kind(patch);
-        let text = format!(
-            "error decoding patch: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
-        );
-        return Err(PatchError::Malformed(text));
+        return Err(PatchError::no_object(patch));
     };
     Merger { schemas }.map(Some(&Type::Object(id)), document.clone(), patch).map(Value::Object)
 }

@@ -11,7 +11,6 @@ use super::update::{self, Part};
 use super::{Call, create, decode};
 use crate::conversion;
 use crate::field_manager;
-use crate::objects::Change;
 use crate::options::{FieldValidation, WriteOptions};
 use crate::respond::Answer;
 
@@ -96,13 +95,8 @@ async fn change(call: &Call, applied: &Value, part: Part, options: &WriteOptions
     let resource = &call.resource;
     let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, |current, old| {
         let old = conversion::from_storage(resource, old);
-        let (mut new, managers) = apply(call, part, &old, Managers::of(&old), applied, options)?;
-        update::check_identity(call, &mut new)?;
-        update::check_version(call, current, &old, &new)?;
-        match update::transition(call, part, old.clone(), new, Some(managers))? {
-            Change::Put(new) if conversion::from_storage(resource, new.clone()) == old => Ok(Change::Nothing(new)),
-            change => Ok(change),
-        }
+        let (new, managers) = apply(call, part, &old, Managers::of(&old), applied, options)?;
+        update::changed_to(call, part, (current, &old), new, Some(managers))
     });
     Ok(update::changed(call, changed.await?))
 }

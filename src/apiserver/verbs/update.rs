@@ -73,6 +73,23 @@ pub(crate) async fn replace(call: &Call, new: &Value, part: Part, options: &Writ
     Ok(conversion::from_storage(resource, changed.await?.into_value()))
 }
 
+/// What becomes of `old` when a patch makes `new` of it: it must still be the one that the client read, and a change
+/// of nothing is none.
+pub(crate) fn changed_to(
+    call: &Call,
+    part: Part,
+    (current, old): (&Object, &Value),
+    mut new: Value,
+    managers: Option<Managers>,
+) -> Result<Change, Status> {
+    check_identity(call, &mut new)?;
+    check_version(call, current, old, &new)?;
+    match transition(call, part, old.clone(), new, managers)? {
+        Change::Put(new) if conversion::from_storage(&call.resource, new.clone()) == *old => Ok(Change::Nothing(new)),
+        change => Ok(change),
+    }
+}
+
 /// The object that replaces `old` when a client sends `new`: metadata that clients do not own is carried over, the
 /// strategy keeps what this part may not change, admission may add, and everything is checked. Who manages what then is
 /// found by comparing both, unless the caller knows.
@@ -107,7 +124,7 @@ pub(crate) fn transition(
         }
     };
     admission::admit_update(call, part, &mut new, &old)?;
-    field_manager::put(managers, &mut new, &old);
+    managers.put(&mut new);
     let mut errors = meta::validate_update(&new, &old, resource);
     errors.extend(validate(&new, &old));
     if !errors.is_empty() {

@@ -1,23 +1,22 @@
 //! `scale`: how many replicas an object has, as the one kind that everything with replicas shares.
 
 use api::managed::Managers;
+use api::meta;
 use api::schema::Schemas;
 use api::selectors::LabelSelector;
 use api::status::Status;
 use api::validation::field::Error;
-use api::{meta, patch as patches};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::super::patch;
 use super::super::update::{self, Part};
 use super::super::{Call, apply, decode};
-use crate::negotiate::{self, PatchKind};
-use crate::objects::Change;
+use crate::negotiate::PatchKind;
+use crate::objects;
 use crate::options::WriteOptions;
 use crate::request_info::Verb;
 use crate::respond::Answer;
-use crate::{field_manager, objects};
 
 const DEFINITION: &str = "io.k8s.api.autoscaling.v1.Scale";
 
@@ -35,36 +34,18 @@ pub(super) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
             change(call, &options, |_| Ok(new.clone())).await
         }
         Verb::Patch => {
-            let Some(kind) = negotiate::patch_kind(&call.parts.headers) else {
-                return Err(Status::unsupported_patch());
-            };
-            let options = WriteOptions::read_patch(&call.query, kind)?;
+            let (kind, options) = patch::asked(call)?;
             match kind {
                 PatchKind::Apply => apply_scale(call, &body, &options).await,
-                kind => patch_scale(call, kind, &body, &options).await,
+                PatchKind::Of(form) => {
+                    let (patch, expected) = (patch::read(&body)?, expected()?);
+                    let patched = |old: &Value| patch::patched(call, &expected, form, old, &patch, &options);
+                    change(call, &options, patched).await
+                }
             }
         }
         _ => Err(Status::method_not_supported()),
     }
-}
-
-async fn patch_scale(call: &Call, kind: PatchKind, body: &Bytes, options: &WriteOptions) -> Result<Answer, Status> {
-    let patch = patch::read(kind, body)?;
-    let expected = expected()?;
-    change(call, options, |old| {
-        let patched = match kind {
-            PatchKind::Json => patches::json_patch(old, &patch)?,
-            PatchKind::Strategic => patches::strategic(Schemas::builtin(), expected.schema, old, &patch)?,
-            PatchKind::Merge | PatchKind::Apply => {
-                let mut new = old.clone();
-                patches::merge_patch(&mut new, &patch);
-                new
-            }
-        };
-        let decoded = decode::typed(call, &expected, patched, Vec::new(), options.field_validation);
-        decoded.map_err(|status| patch::unfit(&status, &patch))
-    })
-    .await
 }
 
 /// Applies a scale: its manager then owns the replicas of the object, for this subresource.
@@ -100,11 +81,7 @@ async fn change(
         let mut new = old.clone();
         let replicas = wanted.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
         meta::set_at(&mut new, "/spec/replicas", replicas);
-        let managers = field_manager::of_updated(call, Part::Scale, &old, &new);
-        match update::transition(call, Part::Scale, old.clone(), new, Some(managers))? {
-            Change::Put(new) if new == old => Ok(Change::Nothing(new)),
-            change => Ok(change),
-        }
+        update::transition(call, Part::Scale, old, new, None)
     });
     Ok(super::super::object(scale(&changed.await?.into_value())))
 }
