@@ -46,12 +46,12 @@ pub(crate) struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Makes the cluster in `folder`, or goes on with the one that is there, and serves it.
+    /// Makes the cluster in `folder`, which is the caller's alone, or goes on with the one that is there, and serves it.
     ///
     /// # Errors
     /// When it cannot start; the message says what to do.
     pub(crate) async fn start(folder: &Path, options: &Options, artifacts: &Artifacts) -> Result<Self> {
-        // The port first: a second start on the same data directory is told so before anything is written.
+        // What may be refused comes first, before anything is written.
         let listener = listen(options.listen).await?;
         let address = listener.local_addr()?;
         let url = url(address);
@@ -141,14 +141,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
 async fn open_store(folder: &Path, options: &Options) -> Result<Store> {
     let path = folder.join("store.redb");
     if let Some(backup) = &options.restore {
-        if path.try_exists()? {
-            bail!(
-                "--restore {}: {} is there already; restore into an empty --data-dir, or move that file away",
-                backup.display(),
-                path.display()
-            );
-        }
-        std::fs::copy(backup, &path).with_context(|| format!("--restore {}", backup.display()))?;
+        Store::restore(backup, &path).await.context("--restore")?;
     }
     Ok(Store::open(store::Options::file(path)).await?)
 }
@@ -196,7 +189,7 @@ fn names(address: SocketAddr, options: &Options) -> Vec<String> {
     .to_vec();
     names.extend(host::name());
     names.extend(options.service_cluster_ip_range.nth(1).map(|address| address.to_string()));
-    names.extend(host::reachable(address).map(|address| address.ip().to_string()));
+    names.extend(host::listening(address).iter().map(ToString::to_string));
     names.extend(options.tls_sans.iter().cloned());
     names.sort();
     names.dedup();

@@ -5,7 +5,7 @@
 //!            pki/          who the node is there: kubelet-client.crt, kubelet-client.key
 //! ```
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,10 +19,11 @@ use images::ContentStore;
 use kube::Client;
 
 use crate::arguments::Node;
+use crate::data_folder::DataFolder;
 use crate::node_daemon::{self, Cluster};
 use crate::node_identity::{self, NodeIdentity};
 use crate::signals::Signals;
-use crate::{data_folder, join};
+use crate::{host, join};
 
 /// Who signs certificates of nodes, and what for: upstream's names.
 const CLIENT_SIGNER: &str = "kubernetes.io/kube-apiserver-client-kubelet";
@@ -36,8 +37,9 @@ const SERVING_USAGES: [&str; 2] = ["digital signature", "server auth"];
 /// When the node cannot join or start; the message says what to do.
 pub async fn run(options: Node) -> Result<()> {
     let signals = Signals::listen()?;
-    let folder = data_folder::choose(options.process.data_dir.clone())?;
-    let places = Places::make(&folder)?;
+    let folder = DataFolder::take(options.process.data_dir.clone())?;
+    let folder = folder.path();
+    let places = Places::make(folder)?;
     let name = node_daemon::name(&options.node)?;
     let membership = membership(&places, &name, &options).await?;
     let identity = NodeIdentity::new(&membership.identity, &membership.authority_pem)?;
@@ -47,7 +49,7 @@ pub async fn run(options: Node) -> Result<()> {
     let (port, _serving) = match options.port {
         0 => (None, None),
         port => {
-            let (config, renewal) = serving.start(&membership.authority_pem).await?;
+            let (config, renewal) = serving.start(&membership.authority_pem)?;
             (Some((port, config)), Some(renewal))
         }
     };
@@ -55,9 +57,9 @@ pub async fn run(options: Node) -> Result<()> {
         let member = (identity.clone(), places.clone(), name.clone(), client.clone());
         move || renewed(member.clone())
     };
-    let renewal = node_identity::keep_fresh("node", membership.identity.clone(), renewal);
+    let renewal = node_identity::keep_fresh("node", Some(membership.identity.clone()), renewal);
     let _renewal = task::spawn("node certificate", renewal);
-    let content = ContentStore::open(options.node.artifacts.content(&folder)).await?;
+    let content = ContentStore::open(options.node.artifacts.content(folder)).await?;
     let (end_of_parts, parts) = shutdown::channel();
     let sweeping = task::spawn("artifacts", content.clone().run(parts));
     let cluster = Cluster { client, url: membership.url.clone(), identity, content, owns_content: true, port };
@@ -182,7 +184,8 @@ async fn renewed(member: (NodeIdentity, Places, String, Client)) -> Result<Ident
     Ok(renewed)
 }
 
-/// The certificate of the kubelet's HTTP API. It is asked for at each start, and kept in memory alone.
+/// The certificate of the kubelet's HTTP API. It is asked for at each start, and kept in memory alone: while the server
+/// is away nobody asks at the port, and the node runs its pods without one.
 #[derive(Clone)]
 struct Serving {
     name: String,
@@ -192,9 +195,8 @@ struct Serving {
 
 impl Serving {
     /// The TLS of the port, and the task that renews its certificate.
-    async fn start(self, authority_pem: &str) -> Result<(Arc<rustls::ServerConfig>, task::Task<()>)> {
-        let current = self.certificate().await?;
-        let shown = tls::Serving::new(&current)?;
+    fn start(self, authority_pem: &str) -> Result<(Arc<rustls::ServerConfig>, task::Task<()>)> {
+        let shown = tls::Serving::default();
         let config = tls::config(shown.clone(), authority_pem)?;
         let renew = move || {
             let (serving, shown) = (self.clone(), shown.clone());
@@ -204,7 +206,7 @@ impl Serving {
                 Ok(renewed)
             }
         };
-        Ok((config, task::spawn("serving certificate", node_identity::keep_fresh("serving", current, renew))))
+        Ok((config, task::spawn("serving certificate", node_identity::keep_fresh("serving", None, renew))))
     }
 
     async fn certificate(&self) -> Result<Identity> {
@@ -217,13 +219,10 @@ impl Serving {
     }
 }
 
-/// The address that this machine has towards the server. No packet is sent to find it.
+/// The address that this machine has towards the server.
 fn own_address(url: &str) -> Result<IpAddr> {
     let unknown = || format!("cannot tell this machine's address towards {url}: give it with --node-ip");
     let target = std::net::ToSocketAddrs::to_socket_addrs(&join::host_and_port(url).with_context(unknown)?);
-    let target: SocketAddr = target.with_context(unknown)?.next().with_context(unknown)?;
-    let any: IpAddr = if target.is_ipv4() { [0, 0, 0, 0].into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0)).with_context(unknown)?;
-    socket.connect(target).with_context(unknown)?;
-    Ok(socket.local_addr().with_context(unknown)?.ip())
+    let target = target.with_context(unknown)?.next().with_context(unknown)?;
+    host::towards(target).with_context(unknown)
 }

@@ -70,23 +70,25 @@ pub(crate) fn subject(name: &str) -> Subject {
     }
 }
 
-/// Has `renew` make and show another certificate whenever the one that is shown is due. What fails is told, and tried
-/// again.
-pub(crate) async fn keep_fresh<F>(what: &'static str, mut shown: Identity, renew: impl Fn() -> F)
+/// Has `renew` make and show another certificate whenever the one that is shown is due, or at once where none is yet. What
+/// fails is told, and tried again.
+pub(crate) async fn keep_fresh<F>(what: &'static str, mut shown: Option<Identity>, renew: impl Fn() -> F)
 where
     F: Future<Output = Result<Identity>>,
 {
     let mut retry = Backoff::new(RETRY);
     loop {
         let renewed = async {
-            due(&shown).await?;
+            if let Some(shown) = &shown {
+                due(shown).await?;
+            }
             renew().await
         };
         match renewed.await {
             Ok(identity) => {
-                shown = identity;
+                tracing::info!(what, "a certificate was {}", if shown.is_some() { "renewed" } else { "had" });
+                shown = Some(identity);
                 retry.reset();
-                tracing::info!(what, "a certificate was renewed");
                 // By a clock that is far off a new certificate may be due at once.
                 tokio::time::sleep(PAUSE).await;
             }

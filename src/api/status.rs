@@ -235,6 +235,12 @@ impl Status {
         Self::plain(503, "ServiceUnavailable", why)
     }
 
+    /// 507, for a write that the server's disk has no room for; upstream has no reason for it.
+    #[must_use]
+    pub fn insufficient_storage(why: impl Into<String>) -> Self {
+        Self::plain(507, "InsufficientStorage", why)
+    }
+
     /// 504.
     #[must_use]
     pub fn timeout(why: &str, retry_after_seconds: u32) -> Self {

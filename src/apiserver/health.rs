@@ -17,6 +17,8 @@ pub type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct Health {
     checks: Vec<(&'static str, Check)>,
+    /// Asked by `/readyz` alone: what keeps callers away and is no reason to start again.
+    of_readiness: Vec<(&'static str, Check)>,
 }
 
 impl fmt::Debug for Health {
@@ -31,10 +33,13 @@ impl Health {
         self.checks.push((name, Arc::new(check)));
     }
 
-    /// Whether every check passes.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.checks.iter().all(|(_, check)| check().is_ok())
+    /// Adds a check that `/readyz` alone asks.
+    pub fn add_to_readiness(
+        &mut self,
+        name: &'static str,
+        check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ) {
+        self.of_readiness.push((name, Arc::new(check)));
     }
 
     /// The answer at `path`; `None` when it is no health path.
@@ -45,7 +50,7 @@ impl Health {
             if rest.is_empty() { Some((*root, "")) } else { rest.strip_prefix('/').map(|one| (*root, one)) }
         })?;
         if !one.is_empty() {
-            let (_, check) = self.checks().find(|(name, _)| *name == one)?;
+            let (_, check) = self.checks(root).find(|(name, _)| *name == one)?;
             return Some(match check() {
                 Ok(()) => text(StatusCode::OK, "ok".into()),
                 Err(why) => {
@@ -61,16 +66,17 @@ impl Health {
         Some(self.all(root, &excluded, is_verbose))
     }
 
-    /// The checks, `ping` before all.
-    fn checks(&self) -> impl Iterator<Item = (&'static str, Check)> {
+    /// The checks of a path, `ping` before all.
+    fn checks(&self, root: &str) -> impl Iterator<Item = (&'static str, Check)> {
         let ping: Check = Arc::new(|| Ok(()));
-        std::iter::once(("ping", ping)).chain(self.checks.iter().cloned())
+        let of_readiness = self.of_readiness.iter().filter(move |_| root == "readyz");
+        std::iter::once(("ping", ping)).chain(self.checks.iter().chain(of_readiness).cloned())
     }
 
     fn all(&self, root: &str, excluded: &[&str], is_verbose: bool) -> Response<Body> {
         let mut lines = String::new();
         let mut failed = Vec::new();
-        for (name, check) in self.checks() {
+        for (name, check) in self.checks(root) {
             if excluded.contains(&name) {
                 lines.push_str(&format!("[+]{name} excluded: ok\n"));
             } else if let Err(why) = check() {
@@ -81,7 +87,7 @@ impl Health {
                 lines.push_str(&format!("[+]{name} ok\n"));
             }
         }
-        let unknown = excluded.iter().filter(|wanted| !self.checks().any(|(name, _)| name == **wanted));
+        let unknown = excluded.iter().filter(|wanted| !self.checks(root).any(|(name, _)| name == **wanted));
         let unknown: Vec<String> = unknown.map(|name| format!("{name:?}")).collect();
         if !unknown.is_empty() {
             lines.push_str(&format!(
@@ -115,6 +121,7 @@ mod tests {
         let mut health = Health::default();
         health.add("store", || Ok(()));
         health.add("disk", || Err("it is full".into()));
+        health.add_to_readiness("shutdown", || Err("it begins".into()));
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let response = health.serve(path, query).unwrap();
         let code = response.status().as_u16();
@@ -124,12 +131,14 @@ mod tests {
 
     #[tokio::test]
     async fn checks_are_told_in_upstreams_words() {
-        check("/readyz", (500, "[+]ping ok\n[+]store ok\n[-]disk failed: reason withheld\nreadyz check failed\n"))
-            .await;
+        let disk = "[+]ping ok\n[+]store ok\n[-]disk failed: reason withheld\n";
+        check("/livez", (500, &format!("{disk}livez check failed\n"))).await;
+        let ending = "[-]shutdown failed: reason withheld\n";
+        check("/readyz", (500, &format!("{disk}{ending}readyz check failed\n"))).await;
         check("/livez?exclude=disk", (200, "ok")).await;
         check(
-            "/readyz?verbose&exclude=disk",
-            (200, "[+]ping ok\n[+]store ok\n[+]disk excluded: ok\nreadyz check passed\n"),
+            "/healthz?verbose&exclude=disk",
+            (200, "[+]ping ok\n[+]store ok\n[+]disk excluded: ok\nhealthz check passed\n"),
         )
         .await;
         check("/readyz/ping", (200, "ok")).await;

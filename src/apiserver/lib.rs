@@ -3,7 +3,7 @@
 //! This floor must never know what runs a pod, call another component, or keep state that is not in the store or
 //! rebuilt from it. It is the only one that touches the store.
 //!
-//! Reading order, along a request's way: [`serve`] (connections), [`authentication`], [`request_info`],
+//! Reading order, along a request's way: [`serve`] (connections), [`authentication`], `request_id`, [`request_info`],
 //! [`server`] (the one way in), [`authorization`], `limits` (what one caller may take), `verbs` (what happens to
 //! objects), `field_manager` (who owns what of them), `admission`, `objects` (changes without loss), `cache` (every
 //! object in memory, watches), `respond` (bytes).
@@ -26,6 +26,7 @@ mod own_service;
 mod paths;
 mod pins;
 mod registry;
+mod request_id;
 mod respond;
 mod seed;
 mod selection;

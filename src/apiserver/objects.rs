@@ -191,8 +191,14 @@ pub(crate) fn unreadable(error: Unreadable) -> Status {
 
 /// What a writer is told when the store could not take the write.
 fn unwritten(error: CommitError) -> Status {
-    tracing::error!(%error, "a write was not stored");
-    Status::internal(error.to_string())
+    match error {
+        CommitError::Full => Status::insufficient_storage(error.to_string()),
+        CommitError::Closed => Status::service_unavailable("the server is ending; please try again"),
+        CommitError::Conflict { .. } | CommitError::KeyTooLong(_) | CommitError::Failed(_) => {
+            tracing::error!(%error, "a write was not stored");
+            Status::internal(error.to_string())
+        }
+    }
 }
 
 /// The bytes to store: what defaults and admission added is brought into the form that upstream prints.
@@ -265,6 +271,18 @@ mod tests {
             &json!({"metadata": {"name": "n"}, "spec": {"holderIdentity": "a"}})
         ));
         assert!(!is_renewal(&lease("a", "1", "7"), &lease("b", "2", "7")));
+    }
+
+    #[test]
+    fn what_keeps_a_write_from_the_disk_says_whether_to_try_again() {
+        let told = |error| {
+            let status = unwritten(error);
+            (status.code, status.message)
+        };
+        let (code, message) = told(CommitError::Full);
+        assert_eq!((code, &*message), (507, "the disk is full: free some space, writes then work again"));
+        assert_eq!(told(CommitError::Closed).0, 503);
+        assert_eq!(told(CommitError::Failed("EIO".into())).0, 500);
     }
 
     #[test]

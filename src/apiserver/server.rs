@@ -27,6 +27,7 @@ use crate::objects::Objects;
 use crate::options::Query;
 use crate::pins::Pins;
 use crate::registry::{self, Registry};
+use crate::request_id;
 use crate::request_info::{RequestInfo, ResourceRequest};
 use crate::respond::status;
 use crate::seed;
@@ -108,7 +109,7 @@ struct Shared {
     registry: OnceLock<Registry>,
     limits: Limits,
     shutdown: Shutdown,
-    _feed: Task<()>,
+    _feed: Arc<Task<()>>,
 }
 
 impl ApiServer {
@@ -120,10 +121,11 @@ impl ApiServer {
         let scheme = Scheme::builtin();
         let filled = Caches::start(scheme, &store, shutdown.clone()).await;
         let (caches, feed) = filled.map_err(|error| StartError::Store(error.to_string()))?;
+        let feed = Arc::new(feed);
         let shared = Shared {
             services: Services::new(&options.services),
             options,
-            health: Health::default(),
+            health: health(store.clone(), &feed, shutdown.clone()),
             metrics: Metrics::default(),
             scheme,
             objects: Objects::new(store, caches),
@@ -263,6 +265,23 @@ impl ApiServer {
     }
 }
 
+/// What `/healthz`, `/livez` and `/readyz` ask.
+fn health(store: Store, feed: &Arc<Task<()>>, shutdown: Shutdown) -> Health {
+    let mut health = Health::default();
+    health.add("store", move || store.check().map_err(|error| error.to_string()));
+    // The server holds the feed, and this does not hold it up.
+    let feed = Arc::downgrade(feed);
+    health.add("watch-cache", move || match feed.upgrade().is_some_and(|feed| !feed.is_finished()) {
+        true => Ok(()),
+        false => Err("what is written no longer reaches readers: start again".to_owned()),
+    });
+    health.add_to_readiness("shutdown", move || match shutdown.is_requested() {
+        true => Err("process is shutting down".to_owned()),
+        false => Ok(()),
+    });
+    health
+}
+
 /// The API server as a tower service, for a caller in this process: no socket, no TLS, the same rights.
 #[derive(Clone, Debug)]
 pub struct InProcess {
@@ -287,6 +306,7 @@ where
         let server = self.server.clone();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.user.clone());
-        Box::pin(async move { Ok(server.handle(request).await) })
+        let answer = |request| async move { server.handle(request).await };
+        Box::pin(async move { Ok(request_id::identified(request, answer).await) })
     }
 }

@@ -11,11 +11,13 @@ mod logs;
 pub(crate) mod serve;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use serde_json::json;
+use tracing::Instrument as _;
 
 use crate::metrics::Metrics;
 use crate::pods::table::Table;
@@ -51,7 +53,21 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/containerLogs/{namespace}/{pod}/{container}", get(logs::container_logs))
         // A WebSocket begins with GET in HTTP/1.1 and with CONNECT in HTTP/2.
         .route("/attach/{namespace}/{pod}/{container}", any(attach::attach))
+        .layer(axum::middleware::from_fn(identified))
         .with_state(api)
+}
+
+/// Answers a request under the id that the API server gave it, so that one word finds it in the logs of both.
+async fn identified(request: Request, next: Next) -> Response {
+    let id = request.headers().get("audit-id").and_then(|id| id.to_str().ok()).unwrap_or("none").to_owned();
+    let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
+    async {
+        let response = next.run(request).await;
+        tracing::debug!(code = response.status().as_u16(), "answered");
+        response
+    }
+    .instrument(span)
+    .await
 }
 
 async fn pods(State(api): State<Api>) -> Response {

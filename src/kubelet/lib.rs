@@ -213,14 +213,13 @@ impl Kubelet {
             let serve = port.serve(router.clone(), Arc::clone(tls), parts.clone());
             serving.push(task::spawn("kubelet port", serve));
         }
-        if let Some(dialler) = dialler {
-            let dial = dial::run(dialler, options.node_name.clone(), router, parts.clone());
-            serving.push(task::spawn("tunnel", dial));
-        }
+        let dial = dialler.map(|dialler| dial::run(dialler, options.node_name.clone(), router, parts));
 
         let (end_of_pods, ending) = shutdown.child();
         let presence = async {
-            let presence = Box::pin(present(&registration, &ending)).await;
+            // A server that knows the node by its name gives it that name's connection: only once the name is ours.
+            let dialled = || serving.extend(dial.map(|dial| task::spawn("tunnel", dial)));
+            let presence = Box::pin(present(&registration, dialled, &ending)).await;
             // A node that may not join runs no pods.
             if presence.is_err() {
                 end_of_pods.pull();
@@ -239,10 +238,15 @@ impl Kubelet {
     }
 }
 
-/// Registers the node and keeps it known until the end is asked for.
-async fn present(registration: &Registration, shutdown: &Shutdown) -> Result<(), registration::Error> {
-    let Some(registered) = shutdown.or(Box::pin(registration.register())).await else { return Ok(()) };
-    registered?;
+/// Registers the node, says so by `registered`, and keeps it known until the end is asked for.
+async fn present(
+    registration: &Registration,
+    registered: impl FnOnce(),
+    shutdown: &Shutdown,
+) -> Result<(), registration::Error> {
+    let Some(done) = shutdown.or(Box::pin(registration.register())).await else { return Ok(()) };
+    done?;
+    registered();
     registration.announce();
     tokio::join!(registration.keep_status(shutdown.clone()), registration.keep_lease(shutdown.clone()));
     registration.say_goodbye().await;

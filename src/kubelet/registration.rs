@@ -34,11 +34,20 @@ const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 /// How much longer than a renewal takes another node's lease is watched before its name counts as free.
 const RENEWAL_MARGIN: Duration = Duration::from_secs(5);
 
+/// How often it is looked at meanwhile.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The longest lease that a node is believed to have.
+const LEASE_MAX: Duration = Duration::from_hours(1);
+
 /// Why a node cannot join.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another daemon renews the lease of this name.
-    #[error("the name {0:?} is in use by a living node; choose another one with --name, or stop that node")]
+    #[error(
+        "the name {0:?} is in use by a living node: stop that node, or start this one with another --name and another \
+         --data-dir, in which it gets an identity of that name"
+    )]
     NameInUse(String),
     /// The node's own id cannot be kept.
     #[error(transparent)]
@@ -80,12 +89,20 @@ impl Registration {
     pub(crate) async fn register(&self) -> Result<(), Error> {
         let mut retry = Backoff::new(RETRY);
         loop {
-            match within(self.try_register()).await {
-                Ok(Ok(node)) => {
-                    self.learn(node);
-                    return Ok(());
+            let known = match within(self.create_or_find()).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(known)) => Ok(known),
+                Err(error) => Err(error),
+            };
+            let done = match known {
+                Ok(known) if self.is_anothers(&known) && self.is_alive().await => {
+                    return Err(Error::NameInUse(self.daemon.options.node_name.clone()));
                 }
-                Ok(Err(error)) => return Err(error),
+                Ok(known) => within(self.take_over(known)).await,
+                Err(error) => Err(error),
+            };
+            match done {
+                Ok(()) => return Ok(()),
                 Err(error) => {
                     tracing::warn!(node = %self.daemon.options.node_name, %error, "cannot register the node; trying again");
                     tokio::time::sleep(retry.next_wait()).await;
@@ -151,25 +168,37 @@ impl Registration {
         }
     }
 
-    async fn try_register(&self) -> kube::Result<Result<core::Node, Error>> {
+    /// Makes the node's object; where there is one of its name, that one.
+    async fn create_or_find(&self) -> kube::Result<Option<core::Node>> {
         let options = &self.daemon.options;
         let api: Api<core::Node> = Api::all(self.client.clone());
         let wanted = node::object(options, self.status(false).await);
         match api.create(&PostParams::default(), &wanted).await {
-            Ok(node) => return Ok(Ok(node)),
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => return Err(error),
+            Ok(node) => {
+                self.learn(node);
+                Ok(None)
+            }
+            Err(kube::Error::Api(status)) if status.code == 409 => api.get(&options.node_name).await.map(Some),
+            Err(error) => Err(error),
         }
-        let known = api.get(&options.node_name).await?;
+    }
+
+    /// Whether the object was another node's when it was last written.
+    fn is_anothers(&self, known: &core::Node) -> bool {
         let owner = known.status.as_ref().and_then(|status| status.node_info.as_ref());
-        let is_ours = owner.is_none_or(|owner| owner.system_uuid.is_empty() || owner.system_uuid == self.id);
-        if !is_ours && self.is_alive().await? {
-            return Ok(Err(Error::NameInUse(options.node_name.clone())));
-        }
+        owner.is_some_and(|owner| !owner.system_uuid.is_empty() && owner.system_uuid != self.id)
+    }
+
+    /// Makes the object say what is true of this node.
+    async fn take_over(&self, known: core::Node) -> kube::Result<()> {
+        let options = &self.daemon.options;
+        let api: Api<core::Node> = Api::all(self.client.clone());
         let labels = json!({"metadata": {"labels": node::labels(options)}});
         api.patch(&options.node_name, &params(), &Patch::Merge(&labels)).await?;
         self.learn(known);
-        self.send_status(&self.status(false).await).await.map(Ok)
+        let node = self.send_status(&self.status(false).await).await?;
+        self.learn(node);
+        Ok(())
     }
 
     /// Remembers what the object says by now.
@@ -187,15 +216,39 @@ impl Registration {
         node::status(&self.daemon.options, &self.id, &health, &before, clock::now_seconds())
     }
 
-    /// Whether somebody renews the lease of this name. Two looks at the same field, since our clock and the clock
-    /// that wrote it may differ.
-    async fn is_alive(&self) -> kube::Result<bool> {
+    /// Whether somebody renews the lease of this name, looked at for as long as a renewal of it may take. Our clock and the
+    /// one that wrote it may differ, so only a change counts. What cannot be read does not count as free.
+    async fn is_alive(&self) -> bool {
+        let mut first = None;
+        let mut until = Instant::now() + RENEWAL_MARGIN;
+        loop {
+            match within(self.lease()).await {
+                Ok(None) => return false,
+                Ok(Some(lease)) => {
+                    let renewed = lease.renew_time;
+                    let duration = lease.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+                    match &first {
+                        None => {
+                            let duration = duration.map_or(self.daemon.options.lease_duration, Duration::from_secs);
+                            until = Instant::now() + duration.min(LEASE_MAX) / 4 + RENEWAL_MARGIN;
+                            first = Some(renewed);
+                        }
+                        Some(first) if *first != renewed => return true,
+                        Some(_) if Instant::now() >= until => return false,
+                        Some(_) => {}
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot see whether the node's name is in use; trying again");
+                }
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn lease(&self) -> kube::Result<Option<coordination::LeaseSpec>> {
         let api: Api<coordination::Lease> = Api::namespaced(self.client.clone(), LEASES);
-        let renewed = |lease: Option<coordination::Lease>| lease.and_then(|lease| lease.spec?.renew_time);
-        let first = renewed(api.get_opt(&self.daemon.options.node_name).await?);
-        tokio::time::sleep(self.daemon.options.lease_duration / 4 + RENEWAL_MARGIN).await;
-        let second = renewed(api.get_opt(&self.daemon.options.node_name).await?);
-        Ok(second.is_some() && first != second)
+        Ok(api.get_opt(&self.daemon.options.node_name).await?.and_then(|lease| lease.spec))
     }
 
     async fn send_status(&self, status: &core::NodeStatus) -> kube::Result<core::Node> {

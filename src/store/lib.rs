@@ -40,6 +40,7 @@ mod disk;
 mod index;
 mod lost;
 mod metrics;
+mod restore;
 mod subscription;
 mod writer;
 
@@ -56,6 +57,7 @@ use disk::Range;
 use disk::open::Backend;
 pub use disk::open::OpenError;
 pub use metrics::{COMMIT_BUCKETS, Metrics};
+pub use restore::RestoreError;
 pub use subscription::{Batch, Subscription};
 use writer::History;
 
@@ -188,6 +190,17 @@ impl Store {
         Self::open_on(Backend::File(options.path), history).await
     }
 
+    /// Puts a copy of `backup` where a store is then opened at `path`. The copy gets that name when it was read through
+    /// and is on the disk; else nothing is there.
+    ///
+    /// # Errors
+    /// When a store is there already, or the backup cannot be read, is broken, or is of a newer format.
+    pub async fn restore(backup: impl Into<PathBuf>, path: impl Into<PathBuf>) -> Result<(), RestoreError> {
+        let (backup, path) = (backup.into(), path.into());
+        let restored = base::task::blocking(move || restore::restore(&backup, &path)).await;
+        restored.unwrap_or(Err(RestoreError::GivenUp))
+    }
+
     async fn open_on(backend: Backend, history: History) -> Result<Self, OpenError> {
         let (sender, receiver) = oneshot::channel();
         let thread = std::thread::Builder::new().name("store".into());
@@ -259,6 +272,15 @@ impl Store {
         let copied = path.clone();
         let written = base::task::blocking(move || backup::write(&snapshot, &copied)).await;
         written.map_err(|_| BackupError::GivenUp { path })?
+    }
+
+    /// Whether the store goes on. A disk that is full is no failure: what is there is still read, and writes work again
+    /// when there is space.
+    ///
+    /// # Errors
+    /// When the disk failed or the store is closed, and it has to be opened again.
+    pub fn check(&self) -> Result<(), CommitError> {
+        self.shared.writer.check()
     }
 
     /// What the store has done so far.

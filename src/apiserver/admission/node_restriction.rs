@@ -28,9 +28,30 @@ const OWN_PREFIXES: [&str; 2] = ["kubelet.kubernetes.io/", "node.kubernetes.io/"
 
 pub(super) fn check(call: &Call, part: Part, new: &Value, old: Option<&Value>) -> Result<(), Status> {
     let Some(node) = call.user.node() else { return Ok(()) };
-    if !call.resource.group.is_empty() || call.resource.plural != "nodes" {
-        return Ok(());
+    match (&*call.resource.group, &*call.resource.plural) {
+        ("", "nodes") => check_node(node, part, new, old),
+        ("coordination.k8s.io", "leases") if meta::name(new) != node => {
+            let why = "can only access node lease with the same name as the requesting node";
+            Err(Status::forbidden("coordination.k8s.io", "leases", meta::name(new), why))
+        }
+        (group, "events") => [Some(new), old].into_iter().flatten().try_for_each(|event| match reporter(event) {
+            Some(reporter) if reporter != node => {
+                let why = format!("node \"{node}\" is not allowed to speak for node \"{reporter}\"");
+                Err(Status::forbidden(group, "events", meta::name(event), &why))
+            }
+            _ => Ok(()),
+        }),
+        _ => Ok(()),
     }
+}
+
+/// The machine that an Event says it comes from, in either group's form.
+fn reporter(event: &Value) -> Option<&str> {
+    let said = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).filter(|said| !said.is_empty());
+    ["/reportingInstance", "/source/host", "/deprecatedSource/host"].into_iter().find_map(said)
+}
+
+fn check_node(node: &str, part: Part, new: &Value, old: Option<&Value>) -> Result<(), Status> {
     let name = meta::name(new);
     let forbidden = |why: &str| Err(Status::forbidden("", "nodes", name, why));
     if name != node {

@@ -75,7 +75,7 @@ impl Caches {
         let mut subscription = store.subscribe().await;
         while caches.applied() < target {
             let batch = subscription.next().await.ok_or(FillError::Closed)?;
-            caches.apply(&batch.changes)?;
+            batch.changes.iter().try_for_each(|change| caches.apply(change))?;
             caches.shared.applied.send_replace(batch.revision);
         }
         for cache in caches.shared.caches.values() {
@@ -93,9 +93,11 @@ impl Caches {
         let feeding = caches.clone();
         let task = task::spawn("watch cache feed", async move {
             while let Some(Some(batch)) = shutdown.or(subscription.next()).await {
-                if let Err(error) = feeding.apply(&batch.changes) {
-                    // What we encoded ourselves is readable; the object stays as it was and the error is told.
-                    tracing::error!(%error, "the watch cache skipped a change");
+                for change in &batch.changes {
+                    // What we encoded ourselves is readable; else the object stays as it was and the error is told.
+                    if let Err(error) = feeding.apply(change) {
+                        tracing::error!(key = &*change.key, %error, "the watch cache skipped a change");
+                    }
                 }
                 feeding.shared.applied.send_replace(batch.revision);
             }
@@ -131,13 +133,10 @@ impl Caches {
         }
     }
 
-    fn apply(&self, changes: &[Change]) -> Result<(), super::object::Unreadable> {
-        for change in changes {
-            // A resource that this version does not know stays in the store untouched.
-            let Some((cache, key)) = self.route(&change.key) else { continue };
-            cache.apply(key.into(), change.revision, change.value.as_deref())?;
-        }
-        Ok(())
+    fn apply(&self, change: &Change) -> Result<(), super::object::Unreadable> {
+        // A resource that this version does not know stays in the store untouched.
+        let Some((cache, key)) = self.route(&change.key) else { return Ok(()) };
+        cache.apply(key.into(), change.revision, change.value.as_deref())
     }
 
     /// The cache that holds the object stored at `key`, and the object's key there.

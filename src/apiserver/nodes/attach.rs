@@ -9,7 +9,7 @@ use base::task;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
@@ -34,9 +34,9 @@ pub(crate) async fn attach(mut call: Call, _body: Body) -> Result<Response<Body>
     let Some(client) = call.parts.extensions.remove::<hyper::upgrade::OnUpgrade>() else {
         return Err(Status::bad_request("this connection cannot be upgraded"));
     };
-    let request = Request::builder()
+    let request = target
+        .ask(&call, "attach", &super::options(&call, &OPTIONS))
         .method(Method::CONNECT)
-        .uri(target.uri("attach", &super::options(&call, &OPTIONS)))
         .header(SEC_WEBSOCKET_PROTOCOL, protocol)
         .header("sec-websocket-version", "13")
         .extension(Protocol::from_static("websocket"))

@@ -3,7 +3,7 @@
 use api::status::Status;
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Limited};
 
 use super::Target;
@@ -21,7 +21,7 @@ pub(crate) async fn log(call: &Call) -> Result<Response<Body>, Status> {
     check(call)?;
     let target = Target::find(call)?;
     let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
-    let request = Request::get(target.uri("containerLogs", &super::options(call, &OPTIONS))).body(body);
+    let request = target.ask(call, "containerLogs", &super::options(call, &OPTIONS)).body(body);
     let request = request.map_err(|error| Status::bad_request(error.to_string()))?;
     let answer = target.tunnel.request(request).await.map_err(|error| target.unreachable(&error))?;
 

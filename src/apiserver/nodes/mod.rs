@@ -6,6 +6,7 @@ mod log;
 mod registry;
 
 use api::status::Status;
+use http::Request;
 use serde_json::Value;
 
 pub(crate) use accept::accept;
@@ -14,6 +15,7 @@ pub(crate) use log::log;
 pub use registry::Nodes;
 
 use crate::objects::unreadable;
+use crate::request_id::{AUDIT_ID, RequestId};
 use crate::verbs::Call;
 
 /// The way to one container of a pod that the path names.
@@ -46,11 +48,15 @@ impl Target {
         Ok(Self { tunnel, node: node.to_owned(), namespace, pod: name, container })
     }
 
-    /// The path of `what` for this container at its node.
-    fn uri(&self, what: &str, query: &str) -> String {
+    /// A request for `what` of this container at its node, under the id of the one that it is asked for.
+    fn ask(&self, call: &Call, what: &str, query: &str) -> http::request::Builder {
         let Self { namespace, pod, container, .. } = self;
         let mark = if query.is_empty() { "" } else { "?" };
-        format!("http://node/{what}/{namespace}/{pod}/{container}{mark}{query}")
+        let request = Request::get(format!("http://node/{what}/{namespace}/{pod}/{container}{mark}{query}"));
+        match call.parts.extensions.get::<RequestId>() {
+            Some(RequestId(id)) => request.header(AUDIT_ID, id),
+            None => request,
+        }
     }
 
     /// What the client is told when the node does not answer.

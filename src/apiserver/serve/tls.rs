@@ -29,10 +29,11 @@ pub enum Error {
     Unusable(String),
 }
 
-/// The certificate that is shown to the other end; renewing it changes new connections alone.
-#[derive(Clone)]
+/// The certificate that is shown to the other end; renewing it changes new connections alone. By default there is none
+/// yet, and handshakes fail until there is.
+#[derive(Clone, Default)]
 pub struct Serving {
-    current: Arc<RwLock<Arc<CertifiedKey>>>,
+    current: Arc<RwLock<Option<Arc<CertifiedKey>>>>,
 }
 
 impl fmt::Debug for Serving {
@@ -47,7 +48,7 @@ impl Serving {
     /// # Errors
     /// When it or its key cannot be used.
     pub fn new(identity: &Identity) -> Result<Self, Error> {
-        Ok(Self { current: Arc::new(RwLock::new(Arc::new(certified(identity)?))) })
+        Ok(Self { current: Arc::new(RwLock::new(Some(Arc::new(certified(identity)?)))) })
     }
 
     /// Shows another certificate from now on.
@@ -56,24 +57,24 @@ impl Serving {
     /// When it or its key cannot be used; the old one then stays.
     pub fn renew(&self, identity: &Identity) -> Result<(), Error> {
         let renewed = Arc::new(certified(identity)?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(renewed);
         Ok(())
     }
 
-    fn current(&self) -> Arc<CertifiedKey> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    fn current(&self) -> Option<Arc<CertifiedKey>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl ResolvesServerCert for Serving {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current())
+        self.current()
     }
 }
 
 impl ResolvesClientCert for Serving {
     fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        Some(self.current())
+        self.current()
     }
 
     fn has_certs(&self) -> bool {

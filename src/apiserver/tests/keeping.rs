@@ -108,3 +108,26 @@ async fn limits_and_artifacts_are_measured() {
     }
     assert_eq!(text.matches("# EOF").count(), 1);
 }
+
+#[tokio::test]
+async fn health_is_that_of_the_store_and_of_what_readers_see() {
+    let cluster = Cluster::start().await;
+    let told = async |path: &str| {
+        let mut request = Request::get(path).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(User::master("admin"));
+        let response = cluster.server.handle(request).await;
+        let code = response.status().as_u16();
+        (code, String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
+    };
+    let well = "[+]ping ok\n[+]store ok\n[+]watch-cache ok\n";
+    assert_eq!(told("/livez?verbose").await, (200, format!("{well}livez check passed\n")));
+    assert_eq!(told("/readyz?verbose").await, (200, format!("{well}[+]shutdown ok\nreadyz check passed\n")));
+
+    cluster.store.close().await.unwrap();
+    while told("/livez/watch-cache").await.0 == 200 {
+        tokio::task::yield_now().await;
+    }
+    let (code, text) = told("/livez").await;
+    assert_eq!(code, 500);
+    assert!(text.starts_with("[+]ping ok\n[-]store failed: reason withheld\n[-]watch-cache failed"), "{text}");
+}

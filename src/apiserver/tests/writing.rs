@@ -126,6 +126,33 @@ async fn nobody_gets_further_than_their_rights() {
 }
 
 #[tokio::test]
+async fn a_node_speaks_for_itself_alone() {
+    let cluster = Cluster::start().await;
+    let node = || User::authenticated("system:node:n1", vec!["system:nodes".to_owned()]);
+    let make = async |path: &str, object: Value| {
+        let kind = "application/json";
+        let (code, answer) = cluster.ask_as(node(), Method::POST, path, kind, object).await;
+        (code, message(&answer).to_owned())
+    };
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+    let lease =
+        |name: &str| json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}});
+    assert_eq!(make(leases, lease("n1")).await.0, 201);
+    let refused = "leases.coordination.k8s.io \"n2\" is forbidden: can only access node lease with the same name as the \
+                   requesting node";
+    assert_eq!(make(leases, lease("n2")).await, (403, refused.to_owned()));
+
+    let events = "/api/v1/namespaces/default/events";
+    let event = |name: &str, host: &str| {
+        json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": name}, "type": "Normal",
+            "involvedObject": {"kind": "Pod", "namespace": "default", "name": "p"}, "source": {"host": host}})
+    };
+    assert_eq!(make(events, event("mine", "n1")).await.0, 201);
+    let refused = "events \"theirs\" is forbidden: node \"n1\" is not allowed to speak for node \"n2\"";
+    assert_eq!(make(events, event("theirs", "n2")).await, (403, refused.to_owned()));
+}
+
+#[tokio::test]
 async fn a_pod_is_bound_once() {
     let cluster = Cluster::start().await;
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});

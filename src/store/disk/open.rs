@@ -7,7 +7,7 @@ use redb::{Builder, Database, DatabaseError};
 use tempfile::NamedTempFile;
 
 use super::Disk;
-use super::format::{self, Migration, Verdict};
+use super::format::{self, MIGRATIONS, Migration, Verdict};
 
 /// redb's own cache. Readers have their own copy in memory, so it only serves the pages of the commit at hand.
 const CACHE_BYTES: usize = 16 << 20;
@@ -117,6 +117,26 @@ pub(crate) fn open(backend: Backend, migrations: &[Migration]) -> Result<Disk, O
         })?,
     }
     Ok(disk)
+}
+
+/// Reads through the copy at `path` of a store that errors call `named`: it is whole, and of a format that is known.
+pub(crate) fn check(path: &Path, named: &Path) -> Result<(), OpenError> {
+    let place = || named.display().to_string();
+    let described = |error: redb::Error| describe(place(), error);
+    let opened = builder().open(path).map_err(|error| described(error.into()))?;
+    let mut disk = Disk { database: Some(opened), backend: Backend::File(path.to_owned()) };
+    let known = format::current(MIGRATIONS);
+    let (found, has_tables) = disk.format().map_err(described)?;
+    match format::verdict(found, has_tables, known) {
+        Verdict::Ours | Verdict::Older(_) => {}
+        Verdict::Newer(found) => return Err(OpenError::NewerFormat { place: place(), found, known }),
+        Verdict::New | Verdict::Unknown => return Err(broken(place(), "it is no store of Minke".to_owned())),
+    }
+    let is_whole = disk.database.as_mut().map(redb::Database::check_integrity).transpose();
+    match is_whole.map_err(|error| described(error.into()))? {
+        Some(false) => Err(broken(place(), "what it holds is not what was written".to_owned())),
+        Some(true) | None => Ok(()),
+    }
 }
 
 /// Keeps a copy of the file as it is and takes the steps to our format, all or none.

@@ -118,3 +118,34 @@ async fn a_migration_that_fails_leaves_the_file_as_it_was() {
     let store = Store::open(options(&folder)).await.unwrap();
     assert_eq!(everything(&store).await, [(1, "a".to_owned(), Some("1".to_owned()))]);
 }
+
+#[tokio::test]
+async fn a_backup_is_restored_whole_or_nothing_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(options(&folder)).await.unwrap();
+    for number in 0..200 {
+        put(&store, &format!("k{number}"), &"v".repeat(500)).await.unwrap();
+    }
+    let (backup, path) = (folder.path().join("backup"), folder.path().join("other.redb"));
+    store.backup(&backup).await.unwrap();
+
+    let bytes = std::fs::read(&backup).unwrap();
+    let mut flipped = bytes.clone();
+    let at = bytes.windows(8).position(|window| window == b"vvvvvvvv").unwrap();
+    flipped[at] = b'w';
+    for (name, content) in [("half", &bytes[..bytes.len() / 2]), ("text", b"not a store".as_slice()), ("bit", &flipped)]
+    {
+        let broken = folder.path().join(name);
+        std::fs::write(&broken, content).unwrap();
+        let refused = Store::restore(&broken, &path).await.unwrap_err().to_string();
+        assert!(refused.contains(name) && refused.contains("is broken"), "{refused}");
+        assert!(!path.exists(), "{name} stands where a store is opened");
+    }
+    Store::restore(&backup, &path).await.unwrap();
+    let restored = Store::open(Options::file(&path)).await.unwrap();
+    assert_eq!(everything(&restored).await.len(), 200);
+    let refused = Store::restore(&backup, &path).await.unwrap_err().to_string();
+    assert!(refused.contains("other.redb is there already"), "{refused}");
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with(".store-")), "{left:?}");
+}

@@ -71,6 +71,7 @@ async fn a_failed_fsync_refuses_every_write_until_the_store_is_opened_again() {
     assert!(refused.to_string().contains("check the disk and start again"), "{refused}");
     let refused = commit(&store, "b", Expect::Any, Some("1"), Urgency::Relaxed).await.unwrap_err();
     assert!(matches!(refused, CommitError::Failed(_)), "its number may be on the disk already: {refused}");
+    assert!(matches!(store.check(), Err(CommitError::Failed(_))), "a health check does not see it");
     store.close().await.unwrap_err();
     disk.restore(0);
 

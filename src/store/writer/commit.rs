@@ -175,6 +175,7 @@ impl Writer {
             Health::Full { until: now + RELAXED_DELAY_MAX }
         } else {
             tracing::error!(%error, "the disk failed, writes are refused until the store is opened again");
+            self.numbers.fail(&error.to_string());
             Health::Failed { reason: error.to_string() }
         };
         self.wait_after_failure(now);

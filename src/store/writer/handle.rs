@@ -1,7 +1,7 @@
 //! How callers reach the writer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -35,6 +35,8 @@ pub(crate) struct Handle {
 pub(crate) struct Numbers {
     revision: AtomicU64,
     compacted: AtomicU64,
+    /// Why no write is taken any more.
+    failure: OnceLock<String>,
 }
 
 impl Numbers {
@@ -44,6 +46,11 @@ impl Numbers {
 
     pub(crate) fn compacted(&self) -> Revision {
         Revision(self.compacted.load(Ordering::Acquire))
+    }
+
+    pub(super) fn fail(&self, reason: &str) {
+        // The first one counts: what comes later follows from it.
+        let _ = self.failure.set(reason.to_owned());
     }
 
     pub(super) fn set(&self, revision: Revision, meta: Meta) {
@@ -75,6 +82,14 @@ impl Handle {
 
     pub(crate) fn numbers(&self) -> &Numbers {
         &self.numbers
+    }
+
+    pub(crate) fn check(&self) -> Result<(), CommitError> {
+        match self.numbers.failure.get() {
+            Some(reason) => Err(CommitError::Failed(reason.clone())),
+            None if self.commands.is_closed() => Err(CommitError::Closed),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn metrics(&self) -> Metrics {
