@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
+use base::files::{self, Access};
 use base::pki;
 use clap::Args;
 use images::distribution::{self, BuiltIn, Token};
@@ -54,6 +55,8 @@ pub struct Connection {
     /// The namespace to work in.
     pub namespace: String,
     config: Config,
+    /// The kubeconfigs that were read.
+    files: Vec<PathBuf>,
 }
 
 /// Finds the server and prepares a client of it.
@@ -69,7 +72,7 @@ pub async fn connect(options: &Options, home: Option<PathBuf>) -> Result<Connect
     config.connect_timeout = Some(CONNECT_DEADLINE);
     let client = Client::try_from(config.clone())?;
     let namespace = options.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    Ok(Connection { client, namespace, config })
+    Ok(Connection { client, namespace, config, files })
 }
 
 /// Where kubeconfigs may be when none is named.
@@ -149,6 +152,29 @@ impl Connection {
         Ok(pki::public_key_hash_der(authority.context("the kubeconfig has no certificate-authority-data")?)?)
     }
 
+    /// A file with the cluster's authority, for programs that take one: that of the cluster's data directory where its
+    /// kubeconfig was read, else one that is written into the user's cache. `None` where the system knows the authority.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn authority_file(&self) -> Result<Option<PathBuf>> {
+        let Some(authority) = self.config.root_cert.as_ref().and_then(|roots| roots.first()) else { return Ok(None) };
+        let is_it = |path: &PathBuf| {
+            let pem = files::read(path).ok().flatten();
+            pem.and_then(|pem| pki::public_key_hash(&pem).ok()) == pki::public_key_hash_der(authority).ok()
+        };
+        let beside = self.files.iter().filter_map(|file| Some(file.parent()?.join("pki/ca.crt")));
+        if let Some(found) = beside.into_iter().find(is_it) {
+            return Ok(Some(std::path::absolute(found)?));
+        }
+        let folder = cache_folder().context("there is no home directory for the cluster's authority")?;
+        files::make_folder(&folder, Access::Private)?;
+        let hash = pki::public_key_hash_der(authority)?.replace(':', "-");
+        let path = folder.join(format!("ca-{hash}.crt"));
+        files::write(&path, pki::to_pem(authority).as_bytes(), Access::Public)?;
+        Ok(Some(path))
+    }
+
     /// How the cluster's own registry is reached.
     ///
     /// # Errors
@@ -205,6 +231,12 @@ impl Connection {
             false => self.unreachable(error.into()),
         })
     }
+}
+
+/// Where what can be had again is kept: `minke` in `XDG_CACHE_HOME`, else in `~/.cache`.
+fn cache_folder() -> Option<PathBuf> {
+    let named = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    named.or_else(|| Some(std::env::home_dir()?.join(".cache"))).map(|cache| cache.join("minke"))
 }
 
 /// An answer that is no refusal; a refusal's message is the error.

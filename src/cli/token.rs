@@ -100,6 +100,7 @@ async fn create(options: &Create, home: Option<PathBuf>, terminal: &mut Terminal
     let connection = connect(&options.server, home).await?;
     // Found before anything is made, so that a kubeconfig without an authority leaves no token behind that nobody saw.
     let hash = if options.print_join_command { Some(connection.authority_hash()?) } else { None };
+    let authority = if options.registry { connection.authority_file()? } else { None };
     let (id, secret) = (letters::<ID_LETTERS>(), letters::<SECRET_LETTERS>());
     let expires = (!options.ttl.is_zero()).then(|| clock::now_seconds() + options.ttl);
     let kind = if options.registry { REGISTRY } else { NODE };
@@ -123,7 +124,8 @@ async fn create(options: &Create, home: Option<PathBuf>, terminal: &mut Terminal
     made.map_err(|error| connection.explain(error))?;
     let token = format!("{id}.{secret}");
     terminal.say(&if options.registry {
-        format!("echo {token} | oras login {} --username minke --password-stdin", connection.host())
+        let trusted = authority.map(|path| format!(" --ca-file {}", path.display())).unwrap_or_default();
+        format!("echo {token} | oras login {} --username minke --password-stdin{trusted}", connection.host())
     } else if let Some(hash) = hash {
         format!("minke node --join {} --token {token} --ca-hash {hash}", connection.url())
     } else {

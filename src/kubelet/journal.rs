@@ -121,12 +121,11 @@ impl Journal {
 
     /// Carries changes to the disk until the end is asked for; the last ones too.
     pub(crate) async fn run(self: Arc<Self>, shutdown: Shutdown) {
-        while !shutdown.is_requested() {
-            if shutdown.or(self.changed.notified()).await.is_some() {
-                shutdown.or(tokio::time::sleep(PAUSE)).await;
-            }
+        while shutdown.or(self.changed.notified()).await.is_some() {
             self.write().await;
+            shutdown.or(tokio::time::sleep(PAUSE)).await;
         }
+        self.write().await;
     }
 
     async fn write(self: &Arc<Self>) {

@@ -81,6 +81,10 @@ async fn tokens_are_made_listed_and_revoked() {
     assert_eq!(list.out.lines().nth(1).unwrap(), format!("{id}   nodes   in 24h    for n1"), "{list:?}");
     assert_eq!(minke(&cluster, &["token", "delete", &id], "").await.out, format!("token {id} was revoked\n"));
     assert_eq!(minke(&cluster, &["token", "list"], "").await.out.lines().count(), 1);
+
+    let login = minke(&cluster, &["token", "create", "--registry"], "").await.out;
+    let authority = cluster.data().join("pki/ca.crt");
+    assert!(login.ends_with(&format!(" --ca-file {}\n", authority.display())), "{login}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ mod crash;
 mod examples;
 mod nodes;
 mod pods;
+mod processes;
 mod programs;
 mod restarts;
 #[cfg(feature = "slow-programs")]

@@ -1,8 +1,10 @@
 //! A server and nodes in processes of their own.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::harness::{Cluster, Process};
+use crate::harness::{Cluster, DEADLINE, Process};
 
 const TOKEN: &str = "apiVersion: v1
 kind: Secret
@@ -10,6 +12,36 @@ metadata: {name: bootstrap-token-abcdef, namespace: kube-system}
 type: bootstrap.kubernetes.io/token
 stringData: {token-id: abcdef, token-secret: 0123456789abcdef, usage-bootstrap-authentication: \"true\"}
 ";
+
+/// A pod that writes down each of its starts.
+fn journal(name: &str) -> String {
+    format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  terminationGracePeriodSeconds: 1
+  volumes: [{{name: d, emptyDir: {{}}}}]
+  containers:
+  - name: c
+    image: registry.minke.local/default/journal
+    imagePullPolicy: IfNotPresent
+    args: [/d/journal]
+    env: [{{name: POD_NAME, value: {name}}}]
+    volumeMounts: [{{name: d, mountPath: /d}}]
+"
+    )
+}
+
+/// Waits until `is` is true.
+async fn happens(what: &str, is: impl Fn() -> bool) {
+    let happened = async {
+        while !is() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, happened).await.expect(what);
+}
 
 /// A server whose nodes are soon missed, and three nodes.
 struct Three {
@@ -23,7 +55,7 @@ impl Three {
         let flags = ["--node-monitor-grace-period=4s", "--default-unreachable-toleration-seconds=1"];
         let cluster = Cluster::start("server", &flags).await;
         cluster.create(TOKEN).await;
-        cluster.push("hello").await;
+        cluster.push("journal").await;
         let mut three = Self { cluster, folders: Vec::new(), nodes: Vec::new() };
         for index in 0..3 {
             three.folders.push(tempfile::tempdir().unwrap());
@@ -58,13 +90,7 @@ impl Three {
     }
 
     async fn pod(&self, name: &str) -> Value {
-        let pod = format!(
-            "apiVersion: v1
-kind: Pod
-metadata: {{name: {name}}}
-spec: {{containers: [{{name: c, image: registry.minke.local/default/hello, args: [sleep, \"1000\"]}}]}}
-"
-        );
+        let pod = journal(name);
         self.cluster.create(&pod).await;
         self.cluster.pod(name).is("Running").await
     }
@@ -77,7 +103,8 @@ async fn pods_spread_over_nodes_and_those_of_a_dead_node_go_when_it_is_back() {
     for name in ["a", "b", "c"] {
         let pod = three.pod(name).await;
         nodes.push(pod["spec"]["nodeName"].as_str().unwrap().to_owned());
-        assert_eq!(three.cluster.pod(name).log().await, "", "the log of {name} is not reached");
+        let log = three.cluster.pod(name).log().await;
+        assert!(log.starts_with(&format!("{name} - start\n")), "{name}: {log:?}");
     }
     let mut each = nodes.clone();
     each.sort();
@@ -132,6 +159,41 @@ async fn a_node_with_the_wrong_hash_a_wrong_token_or_a_name_in_use_does_not_join
     refused(line("abcdef.fedcba9876543210", &hash, "x", "127.0.0.9"), "Unauthorized").await;
     refused(line(token, &hash, "n0", "127.0.0.9"), "the name \"n0\" is in use by a living node").await;
 
+    assert!(
+        !three.nodes[0].log().contains("dialling again"),
+        "the living node lost its connection to its name's thief"
+    );
+
     three.nodes[1].end().await;
     three.becomes(1, "False").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_server_is_away_starts_and_runs_its_pods() {
+    let mut cluster = Cluster::start("server", &[]).await;
+    cluster.create(TOKEN).await;
+    cluster.push("journal").await;
+    let authority = std::fs::read_to_string(cluster.data().join("pki/ca.crt")).unwrap();
+    let (hash, url) = (base::pki::public_key_hash(&authority).unwrap(), cluster.url().await);
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().display().to_string();
+    let start = || {
+        let whose = ["--join", &url, "--token", "abcdef.0123456789abcdef", "--ca-hash", &hash, "--name", "far"];
+        Process::start(&[&["node", "--data-dir", &data, "--node-ip", "127.0.0.31"], whose.as_slice()].concat())
+    };
+    let mut node = start();
+    cluster.create(&journal("p")).await;
+    let pod = cluster.pod("p").is("Running").await;
+    let uid = pod["metadata"]["uid"].as_str().unwrap();
+    let journal = folder.path().join("node/state");
+    let is_kept = || std::fs::read_to_string(&journal).is_ok_and(|text| text.contains(uid));
+    happens("the node does not write down its pod", is_kept).await;
+    node.kill().await;
+    cluster.process.kill().await;
+
+    let node = start();
+    let path = folder.path().join(format!("node/pods/{uid}/volumes/d/journal"));
+    let starts = || std::fs::read_to_string(&path).unwrap().lines().filter(|line| line.ends_with("start")).count();
+    happens("the pod does not run again", || starts() == 2).await;
+    assert!(node.log().contains("going on from what this node knows pods=1"), "{}", node.log());
 }

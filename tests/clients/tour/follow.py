@@ -1,6 +1,7 @@
-"""Runs the commands of a Markdown file's third console block and holds what they print against what stands there.
+"""Holds what a first start printed against a Markdown file's second console block, then runs the commands of its third one
+and holds what they print against what stands there.
 
-Ages and digests may differ, `…` stands for anything, columns may be wider, and `laptop` is this machine.
+Ages, ports and digests may differ, `…` stands for anything, columns may be wider, and `laptop` is this machine.
 """
 
 import os
@@ -11,8 +12,7 @@ import sys
 ENVIRONMENT = dict(os.environ)
 
 
-def steps(text):
-    block = re.findall(r"```console\n(.*?)```", text, re.S)[2]
+def steps(block):
     for line in block.splitlines():
         if line.startswith("$ "):
             yield line[2:], (expected := [])
@@ -23,6 +23,7 @@ def steps(text):
 def pattern(line):
     text = re.escape(re.sub(r"[0-9]+s\b", "~age~", line.replace("laptop", socket_name())))
     text = re.sub(r"(\\ )+", " +", text)
+    text = re.sub(r"(127\\.0\\.0\\.1):[0-9]+", r"\1:[0-9]+", text)
     return text.replace("\\~age\\~", "[0-9]+s").replace("~age~", "[0-9]+s").replace("…", ".*") + " *"
 
 
@@ -39,11 +40,16 @@ def run(command):
     return done.stdout + done.stderr
 
 
-count = 0
-for command, expected in list(steps(open(sys.argv[1]).read())):
-    printed = run(command)
+def check(command, expected, printed):
     if not re.fullmatch("\n".join(pattern(line) for line in expected), printed.rstrip("\n")):
         print(f"$ {command}\n{printed}", "is not what the tour says:", "\n".join(expected), sep="\n")
         sys.exit(1)
-    count += 1
-print(f"{count} steps of the tour print what they say")
+
+
+blocks = re.findall(r"```console\n(.*?)```", open(sys.argv[1]).read(), re.S)
+[(up, first_lines)] = steps(blocks[1])
+check(up, [line.replace("/home/you", ENVIRONMENT["HOME"]) for line in first_lines], open(sys.argv[2]).read())
+tour = list(steps(blocks[2]))
+for command, expected in tour:
+    check(command, expected, run(command))
+print(f"the first start and {len(tour)} steps of the tour print what they say")

@@ -1,9 +1,11 @@
 //! One `minke` process.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
 use base::files;
+use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 
 use super::DEADLINE;
@@ -17,11 +19,17 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `minke ARGS`.
     pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_with(args, &[])
+    }
+
+    /// The same with these variables.
+    pub(crate) fn start_with(args: &[&str], variables: &[(&str, &OsStr)]) -> Self {
         let output = tempfile::NamedTempFile::new().unwrap();
         let sink = |file: &tempfile::NamedTempFile| Stdio::from(file.reopen().map(append).unwrap());
         let child = Command::new(env!("CARGO_BIN_EXE_minke"))
             .args(args)
             .env_remove("KUBECONFIG")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(sink(&output))
             .stderr(sink(&output))
@@ -53,12 +61,22 @@ impl Process {
         self.child.id().unwrap()
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.id().try_into().unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let ended = tokio::time::timeout(DEADLINE, self.child.wait()).await;
+        ended.unwrap_or_else(|_| panic!("minke does not end:\n{}", self.log())).unwrap()
+    }
+
     /// Asks it to end and waits until it has.
     pub(crate) async fn end(&mut self) {
-        let pid = rustix::process::Pid::from_raw(self.id().try_into().unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        let ended = tokio::time::timeout(DEADLINE, self.child.wait()).await;
-        let status = ended.unwrap_or_else(|_| panic!("minke does not end:\n{}", self.log())).unwrap();
+        self.signal(Signal::TERM);
+        let status = self.ended().await;
         assert!(status.success(), "minke ended with {status}:\n{}", self.log());
     }
 
