@@ -16,3 +16,12 @@ pub mod pki;
 pub mod queue;
 pub mod shutdown;
 pub mod task;
+
+/// An error with all its causes, for a line of a log: the texts of most libraries' errors name none of them.
+#[must_use]
+pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    let mut texts: Vec<String> = chain.map(ToString::to_string).collect();
+    texts.dedup();
+    texts.join(": ")
+}

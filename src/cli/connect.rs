@@ -70,7 +70,7 @@ pub async fn connect(options: &Options, home: Option<PathBuf>) -> Result<Connect
     let mut config =
         Config::from_custom_kubeconfig(kubeconfig, &choice).await.context("the kubeconfig cannot be used")?;
     config.connect_timeout = Some(CONNECT_DEADLINE);
-    let client = Client::try_from(config.clone())?;
+    let client = client::connect::by_config(config.clone())?;
     let namespace = options.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     Ok(Connection { client, namespace, config, files })
 }

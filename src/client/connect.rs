@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base::pki::Identity;
 use http::{Request, Response};
-use hyper_rustls::HttpsConnectorBuilder;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ConfigExt as _};
@@ -22,6 +22,13 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
 
 /// The longest that a connection may take to come about.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A connection that is silent for so long is asked whether the other side is there still: watches and followed logs
+/// may be silent for hours, and a server that went away says no word.
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+
+/// How often a silent server is asked before it counts as gone.
+const PROBES: u32 = 4;
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +50,8 @@ pub enum Error {
         source: BoxError,
     },
 }
+
+type Http = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Body>;
 
 /// How a server over TLS is reached.
 #[derive(Clone, Debug)]
@@ -95,7 +104,7 @@ pub async fn by_kubeconfig(path: &Path) -> Result<Client, Error> {
     let broken = |source| Error::Kubeconfig { path: path.to_owned(), source: Box::new(source) };
     let kubeconfig = Kubeconfig::read_from(path).map_err(broken)?;
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.map_err(broken)?;
-    over_tls(config)
+    by_config(config)
 }
 
 /// A client of `server`.
@@ -124,7 +133,7 @@ pub async fn to_server(server: &Server) -> Result<Client, Error> {
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
         .map_err(|error| broken(error.into()))?;
-    over_tls(config)
+    by_config(config)
 }
 
 /// A client of the server at `url` that connects as `tls` says: for who renews a certificate while it runs.
@@ -134,20 +143,45 @@ pub async fn to_server(server: &Server) -> Result<Client, Error> {
 pub fn with_tls(url: &str, tls: Arc<rustls::ClientConfig>) -> Result<Client, Error> {
     let broken = |source: BoxError| Error::Server { url: url.to_owned(), source };
     let uri = url.parse::<http::Uri>().map_err(|error| broken(error.into()))?;
-    let config = Config::new(uri);
+    let http = over_tcp(rustls::ClientConfig::clone(&tls));
+    let service = ServiceBuilder::new().layer(Config::new(uri).base_uri_layer()).service(http);
+    Ok(Client::new(Timeout::new(service, ANSWER_DEADLINE), "default"))
+}
+
+/// A client as `config` says.
+///
+/// # Errors
+/// When the credentials cannot be used.
+pub fn by_config(mut config: Config) -> Result<Client, Error> {
+    let url = config.cluster_url.to_string();
+    let broken = |source: kube::Error| Error::Server { url: url.clone(), source: source.into() };
+    config.connect_timeout = Some(CONNECT_DEADLINE);
+    if config.proxy_url.is_some() {
+        // kube's own connector knows the way through proxies.
+        return Client::try_from(config).map_err(broken);
+    }
+    let http = over_tcp(config.rustls_client_config().map_err(broken)?);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer().map_err(broken)?)
+        .layer(config.extra_headers_layer().map_err(broken)?)
+        .map_err(BoxError::from)
+        .service(http);
+    Ok(Client::new(Timeout::new(service, ANSWER_DEADLINE), config.default_namespace))
+}
+
+fn over_tcp(tls: rustls::ClientConfig) -> Http {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(CONNECT_DEADLINE));
-    let tls = rustls::ClientConfig::clone(&tls);
-    let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().wrap_connector(tcp);
-    let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
-    let service = ServiceBuilder::new().layer(config.base_uri_layer()).service(http);
-    Ok(Client::new(Timeout::new(service, ANSWER_DEADLINE), "default"))
-}
-
-fn over_tls(mut config: Config) -> Result<Client, Error> {
-    config.connect_timeout = Some(CONNECT_DEADLINE);
-    let url = config.cluster_url.to_string();
-    Client::try_from(config).map_err(|source| Error::Server { url, source: source.into() })
+    tcp.set_keepalive(Some(SILENCE_MAX));
+    tcp.set_keepalive_interval(Some(SILENCE_MAX));
+    tcp.set_keepalive_retries(Some(PROBES));
+    // What was sent and is not acknowledged by then keeps the questions from being asked.
+    #[cfg(target_os = "linux")]
+    tcp.set_tcp_user_timeout(Some(SILENCE_MAX * PROBES));
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
+    let connector = builder.https_or_http().enable_http1().wrap_connector(tcp);
+    hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector)
 }

@@ -57,7 +57,7 @@ pub(crate) async fn run(client: Client, node: String, router: Router, shutdown: 
         }
         match result {
             Ok(()) => tracing::info!("the API server closed the tunnel; dialling again"),
-            Err(error) => tracing::warn!(%error, "no tunnel to the API server; dialling again"),
+            Err(error) => tracing::warn!(error = base::causes(&error), "no tunnel to the API server; dialling again"),
         }
         shutdown.or(tokio::time::sleep(retry.next_wait())).await;
     }

@@ -104,7 +104,7 @@ impl Registration {
             match done {
                 Ok(()) => return Ok(()),
                 Err(error) => {
-                    tracing::warn!(node = %self.daemon.options.node_name, %error, "cannot register the node; trying again");
+                    tracing::warn!(node = %self.daemon.options.node_name, error = base::causes(&error), "cannot register the node; trying again");
                     tokio::time::sleep(retry.next_wait()).await;
                 }
             }
@@ -131,7 +131,9 @@ impl Registration {
                         self.learn(node);
                         sent = Some((status, Instant::now()));
                     }
-                    Err(error) => tracing::warn!(%error, "cannot send the node's status; trying again"),
+                    Err(error) => {
+                        tracing::warn!(error = base::causes(&error), "cannot send the node's status; trying again")
+                    }
                 }
             }
         }
@@ -141,7 +143,7 @@ impl Registration {
     pub(crate) async fn say_goodbye(&self) {
         let status = self.status(true).await;
         if let Err(error) = within(self.send_status(&status)).await {
-            tracing::debug!(%error, "cannot say that the node goes");
+            tracing::debug!(error = base::causes(&error), "cannot say that the node goes");
         }
     }
 
@@ -158,7 +160,7 @@ impl Registration {
                     renew
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot renew the node's lease; trying again");
+                    tracing::warn!(error = base::causes(&error), "cannot renew the node's lease; trying again");
                     retry.next_wait().min(renew)
                 }
             };
@@ -239,7 +241,10 @@ impl Registration {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot see whether the node's name is in use; trying again");
+                    tracing::warn!(
+                        error = base::causes(&error),
+                        "cannot see whether the node's name is in use; trying again"
+                    );
                 }
             }
             tokio::time::sleep(LOOK_EVERY).await;

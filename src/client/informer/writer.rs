@@ -48,7 +48,7 @@ impl<K: Watched> Writer<K> {
                     self.apply(event);
                 }
                 Err(error) => {
-                    tracing::warn!(resource, %error, "the watch broke; starting it again");
+                    tracing::warn!(resource, error = base::causes(&error), "the watch broke; starting it again");
                     tokio::time::sleep(retry.next_wait()).await;
                 }
             }

@@ -275,15 +275,7 @@ fn made(cell: &OnceLock<Client>, make: impl FnOnce() -> Result<Client, Error>) -
 }
 
 fn setup(error: impl std::error::Error + 'static) -> Error {
-    Error::Setup(causes(&error))
-}
-
-/// An error with all its causes: reqwest's own text names none of them.
-pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    let mut texts: Vec<String> = chain.map(ToString::to_string).collect();
-    texts.dedup();
-    texts.join(": ")
+    Error::Setup(base::causes(&error))
 }
 
 /// Whether plain text is allowed: to this machine itself, and to what was named insecure.

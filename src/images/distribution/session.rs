@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::challenge::{self, Challenge};
-use super::{Endpoint, Error, READ_IDLE_MAX, causes};
+use super::{Endpoint, Error, READ_IDLE_MAX};
 use crate::credentials::Credentials;
 use crate::digest::{Digest, Hasher};
 use crate::manifest::{MANIFEST_BYTES_MAX, media};
@@ -329,7 +329,7 @@ impl Session {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Error {
-        Error::Unreachable { registry: self.endpoint.registry.clone(), why: causes(error) }
+        Error::Unreachable { registry: self.endpoint.registry.clone(), why: base::causes(error) }
     }
 }
 
@@ -340,7 +340,7 @@ fn bounded(answer: Response) -> impl Stream<Item = Result<Bytes, String>> + Send
         let mut chunks = chunks?;
         match tokio::time::timeout(READ_IDLE_MAX, chunks.next()).await {
             Ok(Some(Ok(chunk))) => Some((Ok(chunk), Some(chunks))),
-            Ok(Some(Err(error))) => Some((Err(causes(&error)), None)),
+            Ok(Some(Err(error))) => Some((Err(base::causes(&error)), None)),
             Ok(None) => None,
             Err(_) => Some((Err(format!("nothing came for {} seconds", READ_IDLE_MAX.as_secs())), None)),
         }
