@@ -40,7 +40,7 @@ async fn happens(what: &str, is: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(DEADLINE, happened).await.expect(what);
+    tokio::time::timeout(DEADLINE, happened).await.unwrap_or_else(|_| panic!("{what}"));
 }
 
 /// A server whose nodes are soon missed, and three nodes.
