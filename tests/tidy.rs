@@ -6,7 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a tree that cannot be read fails the test")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -84,6 +84,26 @@ fn none(complaints: &[String]) {
 fn every_file_begins_by_saying_what_it_is_for() {
     let silent = sources().into_iter().filter(|(_, text)| !text.starts_with("//!") && !text.starts_with("#!["));
     none(&silent.map(|(name, _)| format!("{name}: begin with a `//!` that says its purpose")).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_file_is_in_a_module() {
+    let texts: BTreeMap<String, String> = sources().into_iter().collect();
+    let is_root = |name: &str| ["lib.rs", "main.rs", "mod.rs"].iter().any(|root| name.ends_with(root));
+    let modules =
+        texts.keys().filter(|name| name.starts_with("src/") && !is_root(name) && !name.contains("/examples/"));
+    let is_named = |name: &str| {
+        let (folder, module) = name.trim_end_matches(".rs").rsplit_once('/').unwrap();
+        let line = format!("mod {module};");
+        let above = ["/mod.rs", "/lib.rs", "/main.rs", ".rs"].map(|root| format!("{folder}{root}"));
+        above
+            .iter()
+            .filter_map(|name| texts.get(name))
+            .flat_map(|text| text.lines())
+            .any(|it| it.trim().ends_with(&line))
+    };
+    let lost = modules.filter(|name| !is_named(name));
+    none(&lost.map(|name| format!("{name}: no `mod` names it, so nothing compiles it")).collect::<Vec<_>>());
 }
 
 #[test]

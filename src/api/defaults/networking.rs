@@ -25,3 +25,11 @@ pub fn ingress_class(object: &mut Value) {
         set(parameters, "scope", "Cluster");
     }
 }
+
+/// An `EndpointSlice`'s defaults.
+pub fn endpoint_slice(object: &mut Value) {
+    for port in each(object, "ports") {
+        set(port, "name", "");
+        set(port, "protocol", "TCP");
+    }
+}

@@ -1,8 +1,8 @@
-//! Classes of storage and their drivers, and slices of endpoints.
+//! Classes of storage and their drivers.
 
 use serde_json::{Value, json};
 
-use super::{each, made, set};
+use super::{made, set};
 
 /// A `StorageClass`' defaults.
 pub fn storage_class(object: &mut Value) {
@@ -20,13 +20,5 @@ pub fn csi_driver(object: &mut Value) {
     set(spec, "fsGroupPolicy", "ReadWriteOnceWithFSType");
     if spec.get("volumeLifecycleModes").and_then(Value::as_array).is_none_or(Vec::is_empty) {
         spec["volumeLifecycleModes"] = json!(["Persistent"]);
-    }
-}
-
-/// An `EndpointSlice`'s defaults.
-pub fn endpoint_slice(object: &mut Value) {
-    for port in each(object, "ports") {
-        set(port, "name", "");
-        set(port, "protocol", "TCP");
     }
 }

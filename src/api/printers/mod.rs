@@ -83,6 +83,20 @@ pub(crate) fn items<'v>(object: &'v Value, pointer: &str) -> &'v [Value] {
     object.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
+/// How many of a list are shown before the rest is counted.
+const SHOWN: usize = 3;
+
+/// The first few of a list, and how many more there are.
+pub(crate) fn few(texts: impl IntoIterator<Item = String>, none: &str) -> String {
+    let all: Vec<String> = texts.into_iter().collect();
+    let shown = all.get(..SHOWN.min(all.len())).unwrap_or_default().join(",");
+    match all.len() {
+        0 => none.to_owned(),
+        total if total > SHOWN => format!("{shown} + {} more...", total - SHOWN),
+        _ => shown,
+    }
+}
+
 /// A map as `key=value` pairs; [`NONE`] for an empty one.
 pub(crate) fn pairs(object: &Value, pointer: &str) -> String {
     let map = object.pointer(pointer).and_then(Value::as_object).into_iter().flatten();

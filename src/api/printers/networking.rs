@@ -1,13 +1,10 @@
-//! Ingresses, their classes, network policies and disruption budgets.
+//! Ingresses, their classes, network policies, slices of endpoints and disruption budgets.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::workloads::selector_of;
-use super::{AGE, Column, NAME, NONE, age, items, name, text, text_at};
-
-/// How many hosts are shown before the rest is counted.
-const HOSTS_SHOWN: usize = 3;
+use super::{AGE, Column, NAME, NONE, age, few, items, name, text, text_at};
 
 /// `Ingress`.
 pub const INGRESS: &[Column] = &[
@@ -29,13 +26,7 @@ pub fn ingress(object: &Value, now: Timestamp) -> Vec<Value> {
             .map(|item| fields.iter().map(|field| text(item, field)).find(|text| !text.is_empty()).unwrap_or_default());
         found.filter(|text| !text.is_empty()).collect()
     };
-    let hosts = texts(items(object, "/spec/rules"), ["host", "host"]);
-    let shown = hosts.iter().take(HOSTS_SHOWN).cloned().collect::<Vec<_>>().join(",");
-    let hosts = match hosts.len() {
-        0 => "*".to_owned(),
-        total if total > HOSTS_SHOWN => format!("{shown} + {} more...", total - HOSTS_SHOWN),
-        _ => shown,
-    };
+    let hosts = few(texts(items(object, "/spec/rules"), ["host", "host"]), "*");
     let address = texts(items(object, "/status/loadBalancer/ingress"), ["ip", "hostname"]).join(",");
     let ports = if items(object, "/spec/tls").is_empty() { "80" } else { "80, 443" };
     let class = text_at(object, "/spec/ingressClassName", NONE);
@@ -69,6 +60,28 @@ pub const NETWORK_POLICY: &[Column] = &[NAME, text("Pod-Selector", "The pods tha
 #[must_use]
 pub fn network_policy(object: &Value, now: Timestamp) -> Vec<Value> {
     vec![name(object), selector_of(object.pointer("/spec/podSelector")).into(), age(object, now)]
+}
+
+/// `EndpointSlice`.
+pub const ENDPOINT_SLICE: &[Column] = &[
+    NAME,
+    text("AddressType", "The kind of its addresses."),
+    text("Ports", "Their ports."),
+    text("Endpoints", "The addresses."),
+    AGE,
+];
+
+/// A slice's cells.
+#[must_use]
+pub fn endpoint_slice(object: &Value, now: Timestamp) -> Vec<Value> {
+    let ports = items(object, "/ports").iter().map(|port| match port.get("port").and_then(Value::as_i64) {
+        Some(number) => number.to_string(),
+        None => port.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()).unwrap_or("*").to_owned(),
+    });
+    let addresses = items(object, "/endpoints").iter().flat_map(|endpoint| items(endpoint, "/addresses"));
+    let addresses = addresses.filter_map(Value::as_str).map(str::to_owned);
+    let kind = text_at(object, "/addressType", "");
+    vec![name(object), kind, few(ports, "<unset>").into(), few(addresses, "<unset>").into(), age(object, now)]
 }
 
 /// `PodDisruptionBudget`.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{AGE, Column, NAME, NONE, age, items, name, pairs, text, text_at, wide};
+use super::{AGE, Column, NAME, NONE, age, few, items, name, pairs, text, text_at, wide};
 
 /// Name and age: what any kind can show.
 pub const PLAIN: &[Column] = &[NAME, AGE];
@@ -53,9 +53,6 @@ pub fn lease(object: &Value, now: Timestamp) -> Vec<Value> {
 /// `Endpoints`.
 pub const ENDPOINTS: &[Column] = &[NAME, text("Endpoints", "The addresses and ports behind the service."), AGE];
 
-/// How many endpoints are shown before the rest is counted.
-const ENDPOINTS_SHOWN: usize = 3;
-
 /// An endpoints' cells.
 #[must_use]
 pub fn endpoints(object: &Value, now: Timestamp) -> Vec<Value> {
@@ -70,13 +67,7 @@ pub fn endpoints(object: &Value, now: Timestamp) -> Vec<Value> {
             }
         }
     }
-    let shown = all.iter().take(ENDPOINTS_SHOWN).cloned().collect::<Vec<_>>().join(",");
-    let cell = match all.len() {
-        0 => NONE.to_owned(),
-        total if total > ENDPOINTS_SHOWN => format!("{shown} + {} more...", total - ENDPOINTS_SHOWN),
-        _ => shown,
-    };
-    vec![name(object), cell.into(), age(object, now)]
+    vec![name(object), few(all, NONE).into(), age(object, now)]
 }
 
 /// `PriorityClass`.

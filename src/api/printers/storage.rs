@@ -1,4 +1,4 @@
-//! Classes of storage and their drivers, and slices of endpoints.
+//! Classes of storage and their drivers.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -6,9 +6,6 @@ use serde_json::Value;
 use super::{AGE, Column, NAME, age, items, name, text, text_at};
 use crate::meta;
 use crate::validation::storage::is_default_class;
-
-/// How many endpoints or ports are shown before the rest is counted.
-const SHOWN: usize = 3;
 
 const fn flag(name: &'static str, description: &'static str) -> Column {
     Column { kind: "boolean", ..text(name, description) }
@@ -118,39 +115,6 @@ pub fn volume_attachment(object: &Value, now: Timestamp) -> Vec<Value> {
         is_set(object, "/status/attached").into(),
         age(object, now),
     ]
-}
-
-/// `EndpointSlice`.
-pub const ENDPOINT_SLICE: &[Column] = &[
-    NAME,
-    text("AddressType", "The kind of its addresses."),
-    text("Ports", "Their ports."),
-    text("Endpoints", "The addresses."),
-    AGE,
-];
-
-/// A slice's cells.
-#[must_use]
-pub fn endpoint_slice(object: &Value, now: Timestamp) -> Vec<Value> {
-    let ports = items(object, "/ports").iter().map(|port| match port.get("port").and_then(Value::as_i64) {
-        Some(number) => number.to_string(),
-        None => port.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()).unwrap_or("*").to_owned(),
-    });
-    let addresses = items(object, "/endpoints").iter().flat_map(|endpoint| items(endpoint, "/addresses"));
-    let addresses = addresses.filter_map(Value::as_str).map(str::to_owned);
-    let kind = text_at(object, "/addressType", "");
-    vec![name(object), kind, few(ports, "<unset>").into(), few(addresses, "<unset>").into(), age(object, now)]
-}
-
-/// The first few of a list, and how many more there are.
-fn few(texts: impl Iterator<Item = String>, none: &str) -> String {
-    let all: Vec<String> = texts.collect();
-    let shown = all.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(",");
-    match all.len() {
-        0 => none.to_owned(),
-        total if total > SHOWN => format!("{shown} + {} more...", total - SHOWN),
-        _ => shown,
-    }
 }
 
 fn is_set(object: &Value, pointer: &str) -> bool {

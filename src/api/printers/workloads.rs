@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{AGE, Column, NAME, NONE, age, items, name, pairs, text, text_at, wide};
 use crate::meta;
-use crate::selectors::LabelSelector;
+use crate::selectors::{LabelSelector, ParseError};
 
 const CONTAINERS: Column = wide("Containers", "The names of the containers in the template.");
 const IMAGES: Column = wide("Images", "Their images.");
@@ -242,22 +242,18 @@ fn containers(object: &Value, template: &str) -> [Value; 2] {
 }
 
 fn selector(object: &Value) -> String {
-    match object.pointer("/spec/selector") {
-        // A replication controller's is a plain map.
-        Some(Value::Object(plain)) if plain.values().all(Value::is_string) && !plain.is_empty() => {
-            pairs(object, "/spec/selector")
-        }
-        selector => selector_of(selector),
-    }
+    spoken(LabelSelector::of_replicas(object))
 }
 
 /// A label selector as kubectl writes it.
 pub(super) fn selector_of(selector: Option<&Value>) -> String {
-    let parsed = selector.filter(|selector| !selector.is_null()).map(LabelSelector::from_value);
-    match parsed {
-        None => NONE.to_owned(),
-        Some(Ok(selector)) if selector.is_empty() => NONE.to_owned(),
-        Some(Ok(selector)) => selector.to_string(),
-        Some(Err(_)) => "<error>".to_owned(),
+    spoken(LabelSelector::from_value(selector.unwrap_or(&Value::Null)))
+}
+
+fn spoken(selector: Result<LabelSelector, ParseError>) -> String {
+    match selector {
+        Ok(selector) if selector.is_empty() => NONE.to_owned(),
+        Ok(selector) => selector.to_string(),
+        Err(_) => "<error>".to_owned(),
     }
 }

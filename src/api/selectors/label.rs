@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{ParseError, label_parser};
 use crate::names;
@@ -82,6 +82,18 @@ impl LabelSelector {
             });
         }
         Ok(Self(requirements))
+    }
+
+    /// The selector of an object with replicas, of which a replication controller's is a plain map of labels.
+    ///
+    /// # Errors
+    /// As [`Self::from_value`].
+    pub fn of_replicas(object: &Value) -> Result<Self, ParseError> {
+        let selector = object.pointer("/spec/selector").unwrap_or(&Value::Null);
+        match selector.as_object() {
+            Some(plain) if plain.values().all(Value::is_string) => Self::from_value(&json!({"matchLabels": plain})),
+            _ => Self::from_value(selector),
+        }
     }
 
     /// Whether it selects everything.

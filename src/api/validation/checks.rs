@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::field::{Error, ErrorList, Path, quote};
 use crate::names;
-use crate::value::{entries, list, text, texts};
+use crate::value::{entries, list, number, part, text, texts};
 
 /// Largest number of a port.
 const PORT_MAX: i64 = 65_535;
@@ -143,6 +143,27 @@ pub(super) fn int_or_percent(errors: &mut ErrorList, path: &Path, value: &Value)
             number
         }
     }
+}
+
+/// A number in `field` that is not negative, if it is set.
+pub(super) fn count(errors: &mut ErrorList, path: &Path, object: &Value, field: &str) {
+    if let Some(found) = number(object, field) {
+        non_negative(errors, &path.child(field), found);
+    }
+}
+
+/// A number of pods or a part of them, of which there is no more than all, where the field is there. Gives the number, of
+/// whichever.
+pub(super) fn share(errors: &mut ErrorList, path: &Path, object: &Value, field: &str) -> Option<i64> {
+    let (path, value) = (path.child(field), part(object, field));
+    if value.is_null() {
+        return None;
+    }
+    let found = int_or_percent(errors, &path, value);
+    if value.is_string() && found.is_some_and(|percent| percent > 100) {
+        errors.push(Error::invalid(path, value.clone(), "must not be greater than 100%"));
+    }
+    found
 }
 
 /// A user or group, if one is set.

@@ -3,10 +3,9 @@
 use jiff::tz::TimeZoneDatabase;
 use serde_json::Value;
 
-use super::checks::{label_selector, one_of, qualified_name};
+use super::checks::{count, label_selector, one_of, qualified_name};
 use super::field::{Error, ErrorList, Path};
 use super::pod;
-use super::workloads::count;
 use crate::cron::Schedule;
 use crate::meta;
 use crate::selectors::LabelSelector;

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::checks::{int_or_percent, label_selector, non_negative};
+use super::checks::{count, label_selector, share};
 use super::field::{Error, ErrorList, Path};
-use crate::value::{has, number, part, text};
+use crate::value::{has, part, text};
 
 /// What is wrong with a `PodDisruptionBudget`.
 pub fn pod_disruption_budget(object: &Value) -> ErrorList {
@@ -14,12 +14,8 @@ pub fn pod_disruption_budget(object: &Value) -> ErrorList {
         let detail = "minAvailable and maxUnavailable cannot be both set";
         errors.push(Error::invalid(&path, spec.clone(), detail));
     }
-    for field in ["minAvailable", "maxUnavailable"].into_iter().filter(|field| has(spec, field)) {
-        let (path, value) = (path.child(field), part(spec, field));
-        let found = int_or_percent(&mut errors, &path, value);
-        if value.is_string() && found.is_some_and(|percent| percent > 100) {
-            errors.push(Error::invalid(&path, value.clone(), "must not be greater than 100%"));
-        }
+    for field in ["minAvailable", "maxUnavailable"] {
+        share(&mut errors, &path, spec, field);
     }
     label_selector(&mut errors, &path.child("selector"), part(spec, "selector"));
     let (path, policy) = (path.child("unhealthyPodEvictionPolicy"), text(spec, "unhealthyPodEvictionPolicy"));
@@ -40,7 +36,7 @@ pub fn pod_disruption_budget_status(new: &Value, _old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let (path, status) = (Path::new("status"), part(new, "status"));
     for field in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
-        non_negative(&mut errors, &path.child(field), number(status, field).unwrap_or(0));
+        count(&mut errors, &path, status, field);
     }
     errors
 }

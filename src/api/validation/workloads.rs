@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::checks::{int_or_percent, label_selector, labels, non_negative, one_of};
+use super::checks::{count, label_selector, labels, one_of, share};
 use super::field::{Error, ErrorList, Path};
 use super::pod;
 use crate::selectors::LabelSelector;
@@ -50,7 +50,7 @@ pub fn deployment_update(new: &Value, old: &Value) -> ErrorList {
 /// What is wrong with a `Deployment`'s changed status.
 pub fn deployment_status(new: &Value, _old: &Value) -> ErrorList {
     let counts = ["replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas"];
-    replica_status(new, &counts, "status.replicas")
+    replica_status(new, &counts)
 }
 
 /// What is wrong with a `ReplicaSet`.
@@ -71,7 +71,7 @@ pub fn replica_set_update(new: &Value, old: &Value) -> ErrorList {
 
 /// What is wrong with the changed status of a `ReplicaSet`, or of a `ReplicationController`.
 pub fn replica_set_status(new: &Value, _old: &Value) -> ErrorList {
-    replica_status(new, &["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"], "status.replicas")
+    replica_status(new, &["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"])
 }
 
 /// What is wrong with a `ReplicationController`.
@@ -159,7 +159,7 @@ pub fn stateful_set_update(new: &Value, old: &Value) -> ErrorList {
 /// What is wrong with a `StatefulSet`'s changed status.
 pub fn stateful_set_status(new: &Value, _old: &Value) -> ErrorList {
     let counts = ["replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"];
-    replica_status(new, &counts, "status.replicas")
+    replica_status(new, &counts)
 }
 
 /// What is wrong with a `DaemonSet`.
@@ -203,7 +203,7 @@ pub fn daemon_set_status(new: &Value, _old: &Value) -> ErrorList {
 /// What is wrong with a `ControllerRevision`.
 pub fn controller_revision(object: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
-    non_negative(&mut errors, &Path::new("revision"), number(object, "revision").unwrap_or(0));
+    count(&mut errors, &Path::default(), object, "revision");
     if !has(object, "data") {
         errors.push(Error::required("data", "data is mandatory"));
     }
@@ -217,13 +217,6 @@ pub fn controller_revision_update(new: &Value, old: &Value) -> ErrorList {
         errors.push(Error::invalid("data", part(new, "data").clone(), IMMUTABLE));
     }
     errors
-}
-
-/// A number in `field` that is not negative, if it is set.
-pub(super) fn count(errors: &mut ErrorList, path: &Path, object: &Value, field: &str) {
-    if let Some(found) = number(object, field) {
-        non_negative(errors, &path.child(field), found);
-    }
 }
 
 fn required_selector(errors: &mut ErrorList, path: &Path, spec: &Value, kind: &str) {
@@ -348,19 +341,6 @@ fn daemon_set_strategy(errors: &mut ErrorList, path: &Path, strategy: &Value) {
     }
 }
 
-/// A number of pods or a part of them, of which there is no more than all. Gives the number, of whichever.
-fn share(errors: &mut ErrorList, path: &Path, object: &Value, field: &str) -> Option<i64> {
-    let (path, value) = (path.child(field), part(object, field));
-    if value.is_null() {
-        return None;
-    }
-    let found = int_or_percent(errors, &path, value);
-    if value.is_string() && found.is_some_and(|percent| percent > 100) {
-        errors.push(Error::invalid(path, value.clone(), "must not be greater than 100%"));
-    }
-    found
-}
-
 fn with_immutable_selector(mut errors: ErrorList, new: &Value, old: &Value) -> ErrorList {
     let selector = |object| part(part(object, "spec"), "selector").clone();
     if selector(new) != selector(old) {
@@ -370,7 +350,7 @@ fn with_immutable_selector(mut errors: ErrorList, new: &Value, old: &Value) -> E
 }
 
 /// Counts of a status: none negative, and none of the parts larger than the whole.
-fn replica_status(object: &Value, counts: &[&str], whole: &str) -> ErrorList {
+fn replica_status(object: &Value, counts: &[&str]) -> ErrorList {
     let mut errors = ErrorList::new();
     let (path, status) = (Path::new("status"), part(object, "status"));
     for field in counts.iter().chain(&["observedGeneration", "collisionCount"]) {
@@ -379,7 +359,7 @@ fn replica_status(object: &Value, counts: &[&str], whole: &str) -> ErrorList {
     let of = |field: &str| number(status, field).unwrap_or(0);
     let parts = counts.iter().filter(|field| !["replicas", "unavailableReplicas"].contains(field));
     for field in parts.filter(|field| of(field) > of("replicas")) {
-        errors.push(Error::invalid(path.child(field), of(field), format!("cannot be greater than {whole}")));
+        errors.push(Error::invalid(path.child(field), of(field), "cannot be greater than status.replicas"));
     }
     if of("availableReplicas") > of("readyReplicas") {
         let detail = "cannot be greater than readyReplicas";

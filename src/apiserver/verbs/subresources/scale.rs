@@ -114,17 +114,9 @@ fn scale(object: &Value) -> Value {
         replicas => json!({ "replicas": replicas }),
     };
     let mut status = json!({"replicas": number("/status/replicas")});
-    let selector = selector(object.pointer("/spec/selector"));
+    let selector = LabelSelector::of_replicas(object).map(|selector| selector.to_string()).unwrap_or_default();
     if !selector.is_empty() {
         meta::set_at(&mut status, "/selector", selector.into());
     }
     json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status})
-}
-
-/// A selector as text; a replication controller's is a plain map.
-fn selector(selector: Option<&Value>) -> String {
-    let Some(selector) = selector else { return String::new() };
-    let is_plain = selector.as_object().is_some_and(|map| map.values().all(Value::is_string));
-    let whole = if is_plain { json!({ "matchLabels": selector }) } else { selector.clone() };
-    LabelSelector::from_value(&whole).map(|selector| selector.to_string()).unwrap_or_default()
 }

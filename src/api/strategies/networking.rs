@@ -1,0 +1,83 @@
+//! Kinds about what reaches pods, and how many of them stay.
+
+use super::{prepare, workloads};
+use crate::defaults;
+use crate::printers::networking;
+use crate::scheme::Strategy;
+use crate::validation;
+
+/// `networking.k8s.io/v1 Ingress`
+#[must_use]
+pub fn ingress() -> Strategy {
+    Strategy {
+        columns: networking::INGRESS,
+        cells: networking::ingress,
+        validate: validation::networking::ingress,
+        validate_update: validation::networking::ingress_update,
+        validate_status: validation::networking::ingress_status,
+        warnings: |_| Vec::new(),
+        ..workloads::workload()
+    }
+}
+
+/// `networking.k8s.io/v1 IngressClass`
+#[must_use]
+pub fn ingress_class() -> Strategy {
+    Strategy {
+        has_generation: true,
+        defaults: defaults::networking::ingress_class,
+        prepare_create: prepare::first_generation,
+        prepare_update: prepare::count_spec,
+        columns: networking::INGRESS_CLASS,
+        cells: networking::ingress_class,
+        validate: validation::networking::ingress_class,
+        validate_update: validation::networking::ingress_class_update,
+        ..Strategy::DEFAULT
+    }
+}
+
+/// `networking.k8s.io/v1 NetworkPolicy`
+#[must_use]
+pub fn network_policy() -> Strategy {
+    Strategy {
+        has_generation: true,
+        defaults: defaults::networking::network_policy,
+        prepare_create: prepare::first_generation,
+        prepare_update: prepare::count_spec,
+        columns: networking::NETWORK_POLICY,
+        cells: networking::network_policy,
+        validate: validation::networking::network_policy,
+        validate_update: validation::networking::network_policy_update,
+        ..Strategy::DEFAULT
+    }
+}
+
+/// `policy/v1 PodDisruptionBudget`
+#[must_use]
+pub fn pod_disruption_budget() -> Strategy {
+    Strategy {
+        columns: networking::POD_DISRUPTION_BUDGET,
+        cells: networking::pod_disruption_budget,
+        validate: validation::policy::pod_disruption_budget,
+        validate_update: validation::policy::pod_disruption_budget_update,
+        validate_status: validation::policy::pod_disruption_budget_status,
+        warnings: |_| Vec::new(),
+        ..workloads::workload()
+    }
+}
+
+/// `discovery.k8s.io/v1 EndpointSlice`
+#[must_use]
+pub fn endpoint_slice() -> Strategy {
+    Strategy {
+        has_generation: true,
+        defaults: defaults::networking::endpoint_slice,
+        prepare_create: prepare::first_generation,
+        prepare_update: prepare::count_endpoints,
+        columns: networking::ENDPOINT_SLICE,
+        cells: networking::endpoint_slice,
+        validate: validation::endpoint_slice::endpoint_slice,
+        validate_update: validation::endpoint_slice::endpoint_slice_update,
+        ..Strategy::DEFAULT
+    }
+}
