@@ -135,7 +135,7 @@ impl Writer {
             if let Some(reply) = closing {
                 let closed = self.end();
                 // Whoever closes may want to open again: the file must be free before they hear of it.
-                drop(self);
+                drop((self, queue));
                 let _ = reply.send(closed);
                 return;
             }
