@@ -190,6 +190,7 @@ fn names(address: SocketAddr, options: &Options) -> Vec<String> {
     names.extend(host::name());
     names.extend(options.service_cluster_ip_range.nth(1).map(|address| address.to_string()));
     names.extend(host::listening(address).iter().map(ToString::to_string));
+    names.extend(host::reachable(address).map(|address| address.ip().to_string()));
     names.extend(options.tls_sans.iter().cloned());
     names.sort();
     names.dedup();

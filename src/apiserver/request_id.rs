@@ -7,14 +7,12 @@ use api::status::Status;
 use axum::body::Body;
 use base::clock::Instant;
 use futures::FutureExt as _;
-use http::header::{CACHE_CONTROL, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderValue};
 use http::{HeaderMap, Request, Response};
 use tracing::Instrument as _;
+use tunnel::AUDIT_ID;
 
 use crate::respond::status;
-
-/// The header that carries it.
-pub(crate) const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
 /// The longest id that a client may give.
 const BYTES_MAX: usize = 64;

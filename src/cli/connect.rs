@@ -4,12 +4,12 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use base::files::{self, Access};
 use base::pki;
 use clap::Args;
+use client::connect::{CONNECT_DEADLINE, PROBES, SILENCE_MAX};
 use images::distribution::{self, BuiltIn, Token};
 use kube::client::ConfigExt as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -20,18 +20,6 @@ use serde_json::Value;
 
 /// The largest answer that is held in memory, in bytes: a Pod or a Status.
 const ANSWER_BYTES_MAX: usize = 4 << 20;
-
-/// The longest that a connection may take to come about: a server that is there takes milliseconds, one far away a
-/// second or two.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-
-/// A connection of an upload or a backup that is silent for so long is asked whether the other side is there still, so
-/// that a host that went away does not keep the command waiting for ever; it is given up after [`PROBES`] questions
-/// without an answer.
-const SILENCE_MAX: Duration = Duration::from_secs(15);
-
-/// How often a silent host is asked before it counts as gone.
-const PROBES: u32 = 4;
 
 /// Which server, and where in it.
 #[derive(Args, Clone, Debug, Default)]
@@ -67,9 +55,7 @@ pub async fn connect(options: &Options, home: Option<PathBuf>) -> Result<Connect
     let files = choose(options.kubeconfig.as_deref(), Places::of_process(home), Path::exists)?;
     let kubeconfig = read(&files)?;
     let choice = KubeConfigOptions { context: options.context.clone(), ..KubeConfigOptions::default() };
-    let mut config =
-        Config::from_custom_kubeconfig(kubeconfig, &choice).await.context("the kubeconfig cannot be used")?;
-    config.connect_timeout = Some(CONNECT_DEADLINE);
+    let config = Config::from_custom_kubeconfig(kubeconfig, &choice).await.context("the kubeconfig cannot be used")?;
     let client = client::connect::by_config(config.clone())?;
     let namespace = options.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     Ok(Connection { client, namespace, config, files })

@@ -20,15 +20,16 @@ use tower::{BoxError, Service, ServiceBuilder};
 /// minute, so whoever waits longer waits in vain. Watches begin to answer at once and are not bounded by it.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
 
-/// The longest that a connection may take to come about.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// The longest that a connection may take to come about: a server that is there takes milliseconds, one far away a
+/// second or two.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A connection that is silent for so long is asked whether the other side is there still: watches and followed logs
 /// may be silent for hours, and a server that went away says no word.
-const SILENCE_MAX: Duration = Duration::from_secs(15);
+pub const SILENCE_MAX: Duration = Duration::from_secs(15);
 
 /// How often a silent server is asked before it counts as gone.
-const PROBES: u32 = 4;
+pub const PROBES: u32 = 4;
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]

@@ -59,7 +59,7 @@ pub(crate) fn router(api: Api) -> Router {
 
 /// Answers a request under the id that the API server gave it, so that one word finds it in the logs of both.
 async fn identified(request: Request, next: Next) -> Response {
-    let id = request.headers().get("audit-id").and_then(|id| id.to_str().ok()).unwrap_or("none").to_owned();
+    let id = request.headers().get(tunnel::AUDIT_ID).and_then(|id| id.to_str().ok()).unwrap_or("none").to_owned();
     let span = tracing::info_span!("request", id, method = %request.method(), path = request.uri().path());
     async {
         let response = next.run(request).await;

@@ -89,16 +89,12 @@ impl Registration {
     pub(crate) async fn register(&self) -> Result<(), Error> {
         let mut retry = Backoff::new(RETRY);
         loop {
-            let known = match within(self.create_or_find()).await {
-                Ok(None) => return Ok(()),
-                Ok(Some(known)) => Ok(known),
-                Err(error) => Err(error),
-            };
-            let done = match known {
-                Ok(known) if self.is_anothers(&known) && self.is_alive().await => {
+            let done = match within(self.create_or_find()).await {
+                Ok(Some(known)) if self.is_anothers(&known) && self.is_alive().await => {
                     return Err(Error::NameInUse(self.daemon.options.node_name.clone()));
                 }
-                Ok(known) => within(self.take_over(known)).await,
+                Ok(Some(known)) => within(self.take_over(known)).await,
+                Ok(None) => Ok(()),
                 Err(error) => Err(error),
             };
             match done {

@@ -18,6 +18,9 @@ pub use serve::serve;
 /// What a connection upgrades to, in the `Upgrade` header of both ends.
 pub const PROTOCOL: &str = "minke-tunnel";
 
+/// The header of a request's id, upstream's: a question over the tunnel has that of the request that it is asked for.
+pub const AUDIT_ID: http::HeaderName = http::HeaderName::from_static("audit-id");
+
 /// How often an idle connection is tried. Behind most NATs an idle connection lives for minutes.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 

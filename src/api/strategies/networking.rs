@@ -6,6 +6,16 @@ use crate::printers::networking;
 use crate::scheme::Strategy;
 use crate::validation;
 
+/// What has no status, and a spec that is counted.
+fn counted() -> Strategy {
+    Strategy {
+        has_generation: true,
+        prepare_create: prepare::first_generation,
+        prepare_update: prepare::count_spec,
+        ..Strategy::DEFAULT
+    }
+}
+
 /// `networking.k8s.io/v1 Ingress`
 #[must_use]
 pub fn ingress() -> Strategy {
@@ -24,15 +34,12 @@ pub fn ingress() -> Strategy {
 #[must_use]
 pub fn ingress_class() -> Strategy {
     Strategy {
-        has_generation: true,
         defaults: defaults::networking::ingress_class,
-        prepare_create: prepare::first_generation,
-        prepare_update: prepare::count_spec,
         columns: networking::INGRESS_CLASS,
         cells: networking::ingress_class,
         validate: validation::networking::ingress_class,
         validate_update: validation::networking::ingress_class_update,
-        ..Strategy::DEFAULT
+        ..counted()
     }
 }
 
@@ -40,15 +47,12 @@ pub fn ingress_class() -> Strategy {
 #[must_use]
 pub fn network_policy() -> Strategy {
     Strategy {
-        has_generation: true,
         defaults: defaults::networking::network_policy,
-        prepare_create: prepare::first_generation,
-        prepare_update: prepare::count_spec,
         columns: networking::NETWORK_POLICY,
         cells: networking::network_policy,
         validate: validation::networking::network_policy,
         validate_update: validation::networking::network_policy_update,
-        ..Strategy::DEFAULT
+        ..counted()
     }
 }
 
@@ -70,14 +74,12 @@ pub fn pod_disruption_budget() -> Strategy {
 #[must_use]
 pub fn endpoint_slice() -> Strategy {
     Strategy {
-        has_generation: true,
         defaults: defaults::networking::endpoint_slice,
-        prepare_create: prepare::first_generation,
         prepare_update: prepare::count_endpoints,
         columns: networking::ENDPOINT_SLICE,
         cells: networking::endpoint_slice,
         validate: validation::endpoint_slice::endpoint_slice,
         validate_update: validation::endpoint_slice::endpoint_slice_update,
-        ..Strategy::DEFAULT
+        ..counted()
     }
 }

@@ -15,7 +15,7 @@ pub(crate) use log::log;
 pub use registry::Nodes;
 
 use crate::objects::unreadable;
-use crate::request_id::{AUDIT_ID, RequestId};
+use crate::request_id::RequestId;
 use crate::verbs::Call;
 
 /// The way to one container of a pod that the path names.
@@ -54,7 +54,7 @@ impl Target {
         let mark = if query.is_empty() { "" } else { "?" };
         let request = Request::get(format!("http://node/{what}/{namespace}/{pod}/{container}{mark}{query}"));
         match call.parts.extensions.get::<RequestId>() {
-            Some(RequestId(id)) => request.header(AUDIT_ID, id),
+            Some(RequestId(id)) => request.header(tunnel::AUDIT_ID, id),
             None => request,
         }
     }

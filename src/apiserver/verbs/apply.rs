@@ -96,7 +96,7 @@ async fn change(call: &Call, applied: &Value, part: Part, options: &WriteOptions
     let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, |current, old| {
         let old = conversion::from_storage(resource, old);
         let (new, managers) = apply(call, part, &old, Managers::of(&old), applied, options)?;
-        update::changed_to(call, part, (current, &old), new, Some(managers))
+        update::changed_to(call, part, (current, old), new, Some(managers))
     });
     Ok(update::changed(call, changed.await?))
 }

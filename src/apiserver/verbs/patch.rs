@@ -35,7 +35,7 @@ pub(crate) async fn serve_part(call: &Call, body: Bytes, part: Part) -> Result<A
     let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, |current, old| {
         let old = conversion::from_storage(resource, old);
         let new = patched(call, &expected, form, &old, &patch, &options)?;
-        update::changed_to(call, part, (current, &old), new, None)
+        update::changed_to(call, part, (current, old), new, None)
     });
     Ok(update::changed(call, changed.await?))
 }

@@ -73,21 +73,17 @@ pub(crate) async fn replace(call: &Call, new: &Value, part: Part, options: &Writ
     Ok(conversion::from_storage(resource, changed.await?.into_value()))
 }
 
-/// What becomes of `old` when a patch makes `new` of it: it must still be the one that the client read, and a change
-/// of nothing is none.
+/// What becomes of `old` when a patch makes `new` of it, if it is still the one that the client read.
 pub(crate) fn changed_to(
     call: &Call,
     part: Part,
-    (current, old): (&Object, &Value),
+    (current, old): (&Object, Value),
     mut new: Value,
     managers: Option<Managers>,
 ) -> Result<Change, Status> {
     check_identity(call, &mut new)?;
-    check_version(call, current, old, &new)?;
-    match transition(call, part, old.clone(), new, managers)? {
-        Change::Put(new) if conversion::from_storage(&call.resource, new.clone()) == *old => Ok(Change::Nothing(new)),
-        change => Ok(change),
-    }
+    check_version(call, current, &old, &new)?;
+    transition(call, part, old, new, managers)
 }
 
 /// The object that replaces `old` when a client sends `new`: metadata that clients do not own is carried over, the

@@ -123,19 +123,17 @@ pub(crate) fn open(backend: Backend, migrations: &[Migration]) -> Result<Disk, O
 pub(crate) fn check(path: &Path, named: &Path) -> Result<(), OpenError> {
     let place = || named.display().to_string();
     let described = |error: redb::Error| describe(place(), error);
-    let opened = builder().open(path).map_err(|error| described(error.into()))?;
-    let mut disk = Disk { database: Some(opened), backend: Backend::File(path.to_owned()) };
+    let mut database = builder().open(path).map_err(|error| described(error.into()))?;
+    if !database.check_integrity().map_err(|error| described(error.into()))? {
+        return Err(broken(place(), "what it holds is not what was written".to_owned()));
+    }
+    let disk = Disk { database: Some(database), backend: Backend::File(path.to_owned()) };
     let known = format::current(MIGRATIONS);
     let (found, has_tables) = disk.format().map_err(described)?;
     match format::verdict(found, has_tables, known) {
-        Verdict::Ours | Verdict::Older(_) => {}
-        Verdict::Newer(found) => return Err(OpenError::NewerFormat { place: place(), found, known }),
-        Verdict::New | Verdict::Unknown => return Err(broken(place(), "it is no store of Minke".to_owned())),
-    }
-    let is_whole = disk.database.as_mut().map(redb::Database::check_integrity).transpose();
-    match is_whole.map_err(|error| described(error.into()))? {
-        Some(false) => Err(broken(place(), "what it holds is not what was written".to_owned())),
-        Some(true) | None => Ok(()),
+        Verdict::Ours | Verdict::Older(_) => Ok(()),
+        Verdict::Newer(found) => Err(OpenError::NewerFormat { place: place(), found, known }),
+        Verdict::New | Verdict::Unknown => Err(broken(place(), "it is no store of Minke".to_owned())),
     }
 }
 
