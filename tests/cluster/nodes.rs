@@ -185,15 +185,19 @@ async fn a_node_whose_server_is_away_starts_and_runs_its_pods() {
     cluster.create(&journal("p")).await;
     let pod = cluster.pod("p").is("Running").await;
     let uid = pod["metadata"]["uid"].as_str().unwrap();
-    let journal = folder.path().join("node/state");
-    let is_kept = || std::fs::read_to_string(&journal).is_ok_and(|text| text.contains(uid));
+    let path = folder.path().join(format!("node/pods/{uid}/volumes/d/journal"));
+    let starts = || {
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        written.lines().filter(|line| line.ends_with("start")).count()
+    };
+    happens("the guest does not write", || starts() == 1).await;
+    let state = folder.path().join("node/state");
+    let is_kept = || std::fs::read_to_string(&state).is_ok_and(|text| text.contains(uid));
     happens("the node does not write down its pod", is_kept).await;
     node.kill().await;
     cluster.process.kill().await;
 
     let node = start();
-    let path = folder.path().join(format!("node/pods/{uid}/volumes/d/journal"));
-    let starts = || std::fs::read_to_string(&path).unwrap().lines().filter(|line| line.ends_with("start")).count();
     happens("the pod does not run again", || starts() == 2).await;
     assert!(node.log().contains("going on from what this node knows pods=1"), "{}", node.log());
 }
