@@ -204,7 +204,8 @@ impl Store {
     async fn open_on(backend: Backend, history: History) -> Result<Self, OpenError> {
         let (sender, receiver) = oneshot::channel();
         let thread = std::thread::Builder::new().name("store".into());
-        thread.spawn(move || writer::run(backend, history, sender)).map_err(OpenError::Thread)?;
+        let callers = tokio::runtime::Handle::current();
+        thread.spawn(move || writer::run(backend, history, callers, sender)).map_err(OpenError::Thread)?;
         let ended = |_| OpenError::Thread(std::io::Error::other("it ended without an answer"));
         let (writer, lost) = receiver.await.map_err(ended)??;
         Ok(Self { shared: Arc::new(Shared { writer, lost }) })

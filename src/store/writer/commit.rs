@@ -34,6 +34,16 @@ impl Gathered {
     pub(super) fn is_full(&self) -> bool {
         self.numbered.len() + self.refused.len() >= BATCH_MAX || self.bytes >= BATCH_BYTES_MAX
     }
+
+    fn acknowledge(self) {
+        // Whoever no longer waits for the acknowledgement reads the change like everybody.
+        for numbered in self.numbered {
+            let _ = numbered.reply.send(Ok(numbered.change.revision));
+        }
+        for (reply, error) in self.refused {
+            let _ = reply.send(Err(error));
+        }
+    }
 }
 
 impl Health {
@@ -76,12 +86,10 @@ impl Writer {
             self.counters.wrote(changes.len(), self.index.len());
             self.publish(changes);
         }
-        // Whoever no longer waits for the acknowledgement reads the change like everybody.
-        for numbered in batch.numbered {
-            let _ = numbered.reply.send(Ok(numbered.change.revision));
-        }
-        for (reply, error) in batch.refused {
-            let _ = reply.send(Err(error));
+        if batch.numbered.len() + batch.refused.len() > 1 {
+            self.callers.spawn(async move { batch.acknowledge() });
+        } else {
+            batch.acknowledge();
         }
     }
 

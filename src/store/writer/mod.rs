@@ -113,6 +113,9 @@ struct Writer {
     counters: Arc<Counters>,
     /// Timers for a thread that is no task.
     runtime: tokio::runtime::Runtime,
+    /// The runtime of those who write. A batch of them is answered by one task there: from this thread each answer would
+    /// wake another of its threads.
+    callers: tokio::runtime::Handle,
 }
 
 impl Writer {

@@ -19,11 +19,16 @@ use crate::{Revision, lost};
 pub(crate) type Opened = Result<(Handle, Vec<Range>), OpenError>;
 
 /// The writer's thread: opens the store, answers with its handle, and works until it is closed or every handle is gone.
-pub(crate) fn run(backend: Backend, history: History, opened: oneshot::Sender<Opened>) {
+pub(crate) fn run(
+    backend: Backend,
+    history: History,
+    callers: tokio::runtime::Handle,
+    opened: oneshot::Sender<Opened>,
+) {
     let place = backend.to_string();
     let (commands, queue) = mpsc::channel(QUEUE_MAX);
     // redb checks what it reads, but where a broken file gets past that it panics: that too is a broken file.
-    let writer = std::panic::catch_unwind(AssertUnwindSafe(|| open(backend, history, commands)))
+    let writer = std::panic::catch_unwind(AssertUnwindSafe(|| open(backend, history, callers, commands)))
         .unwrap_or_else(|_| Err(open::broken(place, "reading it ended in a panic".to_owned())));
     match writer {
         Ok((writer, handle, lost)) => {
@@ -41,6 +46,7 @@ pub(crate) fn run(backend: Backend, history: History, opened: oneshot::Sender<Op
 fn open(
     backend: Backend,
     history: History,
+    callers: tokio::runtime::Handle,
     commands: mpsc::Sender<Command>,
 ) -> Result<(Writer, Handle, Vec<Range>), OpenError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(OpenError::Thread)?;
@@ -74,6 +80,7 @@ fn open(
         numbers,
         counters,
         runtime,
+        callers,
     };
     writer.publish_numbers();
     Ok((writer, handle, start.lost))
