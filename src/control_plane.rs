@@ -61,7 +61,7 @@ impl ControlPlane {
             names: names.clone(),
             url: url.clone(),
         })?;
-        let Keys { authority, serving, is_new, .. } = keys;
+        let Keys { authority, serving, service_accounts, is_new, .. } = keys;
         let authority = Arc::new(authority);
         let store = open_store(folder, options).await?;
         let content = ContentStore::open(artifacts.content(folder)).await?;
@@ -69,6 +69,7 @@ impl ControlPlane {
         let (end_of_serving, shutdown) = shutdown::channel();
         let server_options = apiserver::Options {
             advertised: host::reachable(address),
+            service_account_keys: Some(service_accounts),
             backup_folder: Some(folder.to_owned()),
             ..server_options(options)?
         };

@@ -113,7 +113,9 @@ fn legacy(scheme: &Scheme, row: &Resource) -> Vec<Value> {
         "kind": row.kind, "verbs": verbs(row.verbs)});
     if let Value::Object(fields) = &mut main {
         insert_names(fields, row);
-        fields.insert("storageVersionHash".into(), storage_version_hash(scheme, row).into());
+        if row.is_stored {
+            fields.insert("storageVersionHash".into(), storage_version_hash(scheme, row).into());
+        }
     }
     let subresources = row.subresources.iter().map(|subresource| {
         let name = format!("{}/{}", row.plural, subresource.name);

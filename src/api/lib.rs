@@ -17,6 +17,8 @@
 //! client sent is kept where upstream keeps it, and a list key or a default is data instead of code. The price is that
 //! a misspelt field name is found by a test instead of the compiler.
 
+pub mod access;
+pub mod autoscaling;
 pub mod cron;
 pub mod decode;
 pub mod defaults;

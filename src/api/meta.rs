@@ -151,6 +151,16 @@ pub fn set_annotation(object: &mut Value, key: &str, value: &str) {
     set_in(object, "/metadata/annotations", key, value.into());
 }
 
+/// Removes an annotation and hands back its value. No annotations left removes the field.
+pub fn take_annotation(object: &mut Value, key: &str) -> Option<String> {
+    let annotations = object.pointer_mut("/metadata/annotations")?.as_object_mut()?;
+    let taken = annotations.remove(key);
+    if annotations.is_empty() {
+        remove(object, "annotations");
+    }
+    taken?.as_str().map(str::to_owned)
+}
+
 /// Writes `metadata.finalizers`; none of them removes the field.
 pub fn set_finalizers(object: &mut Value, finalizers: &[String]) {
     if finalizers.is_empty() {

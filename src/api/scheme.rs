@@ -8,6 +8,8 @@ mod strategy;
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
+use serde_json::Value;
+
 use crate::schema;
 use crate::selectors;
 
@@ -49,8 +51,12 @@ pub struct Resource {
     pub verbs: &'static [Verb],
     /// What else can be done to them.
     pub subresources: Vec<Subresource>,
+    /// Whether its objects are kept. What is not is answered as it is created: access reviews.
+    pub is_stored: bool,
     /// Where its objects are stored.
     pub storage: Storage,
+    /// How they become those that are stored, and back; `None` where they are stored as they are served.
+    pub conversion: Option<Conversion>,
     /// The type of its objects.
     pub schema: schema::Id,
     /// What differs between kinds.
@@ -86,6 +92,15 @@ pub struct Storage {
     pub group: Name,
     /// The plural.
     pub plural: Name,
+}
+
+/// Between the form in which a resource is served and the one in which it is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Conversion {
+    /// The form to store.
+    pub to_storage: fn(Value) -> Value,
+    /// The form to serve.
+    pub from_storage: fn(Value) -> Value,
 }
 
 /// Whether objects live in namespaces.

@@ -1,14 +1,20 @@
 //! What differs between kinds: a [`Strategy`] a kind, as upstream's registry strategies have it.
 
+mod access;
+mod autoscaling;
 mod fields;
 mod networking;
 mod prepare;
 mod service_type;
 mod storage;
+mod volumes;
 mod workloads;
 
+pub use access::*;
+pub use autoscaling::*;
 pub use networking::*;
 pub use storage::*;
+pub use volumes::*;
 pub use workloads::*;
 
 use crate::defaults;

@@ -55,6 +55,8 @@ pub struct Keys {
     pub serving: Identity,
     /// With which the server asks nodes: `apiserver-kubelet-client.crt`.
     pub kubelet_client: Identity,
+    /// Signs the tokens of service accounts: `sa.pub` and `sa.key`, in PEM.
+    pub service_accounts: (String, String),
     /// Whether the authority was made by this call: the cluster is new.
     pub is_new: bool,
 }
@@ -88,10 +90,10 @@ pub fn prepare(options: &Options) -> Result<Keys, Error> {
         usage: Usage::Client,
     };
     identity(&folder, "front-proxy-client", &front_proxy, &proxy)?;
-    service_account_keys(&folder)?;
+    let service_accounts = service_account_keys(&folder)?;
     let kubeconfig = kubeconfig(&options.url, authority.certificate_pem(), &admin);
     files::write(&options.folder.join("kubeconfig"), kubeconfig.as_bytes(), Access::Private)?;
-    Ok(Keys { authority, serving, kubelet_client, is_new })
+    Ok(Keys { authority, serving, kubelet_client, service_accounts, is_new })
 }
 
 /// The serving certificate, made anew when it is due or lacks a name.
@@ -164,16 +166,16 @@ fn identity(folder: &Path, name: &str, authority: &Authority, subject: &Subject)
     Ok(issued)
 }
 
-fn service_account_keys(folder: &Path) -> Result<(), Error> {
+fn service_account_keys(folder: &Path) -> Result<(String, String), Error> {
     let (public, private) = (folder.join("sa.pub"), folder.join("sa.key"));
-    if files::read(&private)?.is_some() {
-        return Ok(());
+    if let (Some(public_pem), Some(private_pem)) = (files::read(&public)?, files::read(&private)?) {
+        return Ok((public_pem, private_pem));
     }
     let keys = pki::service_account_keys();
     let (public_pem, private_pem) = keys.map_err(|source| Error::Pki { path: private.clone(), source })?;
     files::write(&private, private_pem.as_bytes(), Access::Private)?;
     files::write(&public, public_pem.as_bytes(), Access::Public)?;
-    Ok(())
+    Ok((public_pem, private_pem))
 }
 
 #[cfg(test)]
@@ -223,6 +225,7 @@ mod tests {
             names: Vec::new(),
             not_before_seconds: 0,
             not_after_seconds: 300,
+            fingerprint: String::new(),
         };
         assert!(!is_due(&facts, 199));
         assert!(is_due(&facts, 200));

@@ -1,25 +1,30 @@
 //! Between the form in which a resource is served and the one in which it is stored.
 //!
-//! Most rows are stored as they are served. `events.k8s.io` Events are stored as core Events; rows that share a
-//! storage show the same objects.
+//! Most rows are stored as they are served; rows that share a storage show the same objects.
 
+use api::meta;
 use api::scheme::Resource;
-use api::{events, meta};
 use serde_json::Value;
 
 /// Whether objects are stored as this row's kind: true for one row of each stored resource.
 pub(crate) fn is_storage(resource: &Resource) -> bool {
-    resource.storage.group == resource.group
+    resource.conversion.is_none()
 }
 
 /// The form to store.
 pub(crate) fn to_storage(resource: &Resource, object: Value) -> Value {
-    if is_storage(resource) { object } else { events::to_core(object) }
+    match resource.conversion {
+        Some(conversion) => (conversion.to_storage)(object),
+        None => object,
+    }
 }
 
 /// The form to serve.
 pub(crate) fn from_storage(resource: &Resource, object: Value) -> Value {
-    if is_storage(resource) { object } else { events::from_core(object) }
+    match resource.conversion {
+        Some(conversion) => (conversion.from_storage)(object),
+        None => object,
+    }
 }
 
 /// Whether a deleted namespace still has finalizers in its spec.

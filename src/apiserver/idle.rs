@@ -14,6 +14,12 @@ pub(crate) fn warning(group: &str, plural: &str) -> Option<&'static str> {
         ("networking.k8s.io", _) => "no controller of this version serves Ingresses yet",
         ("apps", "controllerrevisions") => "nothing in this version reads ControllerRevisions yet",
         ("", "replicationcontrollers") | ("apps" | "batch", _) => "no controller of this version makes its pods yet",
+        ("autoscaling", _) => "no controller of this version scales anything yet",
+        ("", "persistentvolumes" | "persistentvolumeclaims") => {
+            "no controller of this version binds claims to volumes, and pods cannot use them yet"
+        }
+        ("", "resourcequotas") => "nothing in this version counts what a namespace uses yet",
+        ("", "limitranges") => "nothing in this version applies limits to pods yet",
         ("policy", _) => "evictions of this version do not ask budgets yet",
         ("storage.k8s.io", _) => "nothing in this version makes or attaches volumes yet",
         _ => return None,

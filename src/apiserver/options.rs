@@ -97,6 +97,11 @@ impl Query {
         Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }
 
+    /// A query that narrows a collection by this field selector.
+    pub(crate) fn of_field_selector(selector: &str) -> Self {
+        Self(vec![("fieldSelector".to_owned(), selector.to_owned())])
+    }
+
     /// The first value of a parameter; an empty one counts as absent, as in upstream's conversion.
     pub(crate) fn find(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str())

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha512};
 
 use crate::authentication::User;
+use crate::authentication::service_account::ISSUER;
 use crate::server::ApiServer;
 use crate::verbs::RUN_GROUP;
 use crate::{authorization, metrics, own_group, respond, version};
@@ -76,7 +77,7 @@ pub(crate) async fn serve(
     verb: &str,
     request: Request<Body>,
 ) -> Result<Response<Body>, Status> {
-    authorization::check_path(user, path, verb)?;
+    authorization::check_path(server, user, path, verb)?;
     let asked = request.headers();
     if let Some(response) = server.health().serve(path, request.uri().query().unwrap_or_default()) {
         return Ok(response);
@@ -85,6 +86,8 @@ pub(crate) async fn serve(
     match path {
         "/version" | "/version/" if is_read => Ok(json_response(&version::document(&server.options().version))),
         "/metrics" if is_read => Ok(metrics::serve(server)),
+        "/.well-known/openid-configuration" if is_read => Ok(json_response(&openid_configuration())),
+        "/openid/v1/jwks" if is_read => Ok(key_set(server)),
         "/openapi/v2" if is_read => Ok(openapi_v2(server.paths(), asked)),
         "/openapi/v3" | "/openapi/v3/" if is_read => Ok(openapi_index(server.paths())),
         _ if path.starts_with("/openapi/v3/") && is_read => {
@@ -214,7 +217,18 @@ fn root(paths: &Paths) -> Value {
     }
     known.extend([format!("/apis/{RUN_GROUP}"), format!("/apis/{RUN_GROUP}/v1")]);
     known.extend(
-        ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"].map(str::to_owned),
+        [
+            "/.well-known/openid-configuration",
+            "/healthz",
+            "/livez",
+            "/metrics",
+            "/openapi/v2",
+            "/openapi/v3",
+            "/openid/v1/jwks",
+            "/readyz",
+            "/version",
+        ]
+        .map(str::to_owned),
     );
     known.sort();
     json!({"paths": known})
@@ -239,6 +253,19 @@ fn respond_document(document: &Document, asked: &HeaderMap) -> Response<Body> {
     if let Ok(etag) = HeaderValue::try_from(etag) {
         headers.insert(ETAG, etag);
     }
+    response
+}
+
+/// Where the keys are by which the tokens of service accounts are checked, as OpenID Connect Discovery has it.
+fn openid_configuration() -> Value {
+    json!({"issuer": ISSUER, "jwks_uri": format!("{ISSUER}/openid/v1/jwks"), "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"], "id_token_signing_alg_values_supported": ["ES256"]})
+}
+
+/// Those keys.
+fn key_set(server: &ApiServer) -> Response<Body> {
+    let mut response = Response::new(Body::from(server.tokens().key_set().to_string()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
     response
 }
 

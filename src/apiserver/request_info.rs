@@ -82,6 +82,22 @@ impl Verb {
         }
     }
 
+    /// The verb of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        const ALL: [Verb; 8] = [
+            Verb::Get,
+            Verb::List,
+            Verb::Watch,
+            Verb::Create,
+            Verb::Update,
+            Verb::Patch,
+            Verb::Delete,
+            Verb::DeleteCollection,
+        ];
+        ALL.into_iter().find(|verb| verb.as_str() == name)
+    }
+
     /// Whether it changes nothing.
     #[must_use]
     pub fn is_read(self) -> bool {
@@ -180,7 +196,7 @@ fn query_flag(query: &str, name: &str) -> bool {
 }
 
 /// A path segment without its percent escapes; `None` when they are not UTF-8.
-fn decode(segment: &str) -> Option<String> {
+pub(crate) fn decode(segment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
     while let Some((first, tail)) = rest.split_first() {

@@ -1,22 +1,30 @@
-//! What every cluster has from its first moment: the namespaces and priority classes that upstream makes.
+//! What every cluster has from its first moment: the namespaces, priority classes, roles and bindings that upstream
+//! makes.
 //!
-//! They go through the same way as everybody's objects, as `system:apiserver`; what is there already is left alone.
+//! They go through the same way as everybody's objects, as `system:apiserver`; what is there already is left alone, but
+//! for roles and bindings that lack something.
 
+use api::scheme::Scheme;
 use axum::body::Body;
+use futures::{StreamExt as _, TryStreamExt as _};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use crate::authentication::User;
+use crate::authorization::roles::{self, DefaultObject};
 use crate::server::ApiServer;
 
 /// What could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("{path} could not be made: {code}")]
 pub struct Error {
-    path: &'static str,
+    path: String,
     code: StatusCode,
 }
+
+/// How many objects are made at once: they share commits.
+const MADE_AT_ONCE: usize = 32;
 
 const NAMESPACES: [&str; 4] = ["kube-system", "default", "kube-public", "kube-node-lease"];
 
@@ -43,13 +51,31 @@ pub(crate) async fn plant(server: &ApiServer) -> Result<(), Error> {
             "value": value, "description": description});
         create(server, "/apis/scheduling.k8s.io/v1/priorityclasses", &class).await?;
     }
-    Ok(())
+    let planted = futures::stream::iter(roles::defaults()).map(|default| plant_role(server, default));
+    planted.buffer_unordered(MADE_AT_ONCE).try_collect().await
 }
 
-async fn create(server: &ApiServer, path: &'static str, object: &Value) -> Result<(), Error> {
+/// Makes a role or binding, or gives back what it lacks.
+async fn plant_role(server: &ApiServer, default: DefaultObject) -> Result<(), Error> {
+    let place = default.namespace.as_ref().map(|namespace| format!("/namespaces/{namespace}")).unwrap_or_default();
+    let path = format!("/apis/rbac.authorization.k8s.io/v1{place}/{}", default.plural);
+    let resource = Scheme::builtin().resource("rbac.authorization.k8s.io", "v1", default.plural);
+    let found = resource.and_then(|resource| {
+        server.objects().find(resource, default.namespace.as_deref(), &default.name).ok()?.to_value().ok()
+    });
+    let Some(found) = found else { return create(server, &path, &default.object).await };
+    let Some(whole) = roles::completed(&found, &default.object) else { return Ok(()) };
+    let path = format!("{path}/{}", default.name);
+    match ask(server, Method::PUT, &path, &whole).await.0 {
+        code if code.is_success() => Ok(()),
+        code => Err(Error { path, code }),
+    }
+}
+
+async fn create(server: &ApiServer, path: &str, object: &Value) -> Result<(), Error> {
     match ask(server, Method::POST, path, object).await.0 {
         code if code.is_success() || code == StatusCode::CONFLICT => Ok(()),
-        code => Err(Error { path, code }),
+        code => Err(Error { path: path.to_owned(), code }),
     }
 }
 

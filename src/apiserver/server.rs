@@ -12,13 +12,17 @@ use api::scheme::Scheme;
 use api::status::Status;
 use axum::body::Body;
 use base::clock::Instant;
+use base::pki;
 use base::shutdown::Shutdown;
 use base::task::{self, Task};
 use http::{Request, Response};
 use rand::RngExt as _;
 use store::Store;
 
-use crate::authentication::User;
+use crate::authentication::service_account::{self, KeyError, Tokens};
+use crate::authentication::{self, TokenSecret, User, impersonation};
+use crate::authorization::Facts as _;
+use crate::authorization::rbac::Policies;
 use crate::cache::feed::Caches;
 use crate::health::Health;
 use crate::limits::Limits;
@@ -49,6 +53,9 @@ pub struct Options {
     /// Where clients reach this server, upstream's `--advertise-address` and `--secure-port`; the Service
     /// `default/kubernetes` leads there. `None` where nobody does over a network.
     pub advertised: Option<SocketAddr>,
+    /// With which the tokens of service accounts are signed: the public and the private key in PEM. `None` makes new ones,
+    /// and the tokens end with the server.
+    pub service_account_keys: Option<(String, String)>,
     /// Where backups are put together, with room for one as large as the store; `None` gives none.
     pub backup_folder: Option<PathBuf>,
 }
@@ -73,6 +80,7 @@ impl Options {
             toleration_seconds,
             event_ttl: Duration::from_hours(1),
             advertised: None,
+            service_account_keys: None,
             backup_folder: None,
         }
     }
@@ -84,6 +92,12 @@ pub enum StartError {
     /// The store could not be read into the caches.
     #[error("the store cannot be served: {0}")]
     Store(String),
+    /// No keys for the tokens of service accounts could be made.
+    #[error(transparent)]
+    Keys(pki::Error),
+    /// The keys for the tokens of service accounts are no pair of ours.
+    #[error(transparent)]
+    Tokens(#[from] KeyError),
     /// What every cluster has could not be made.
     #[error(transparent)]
     Seed(#[from] seed::Error),
@@ -107,6 +121,8 @@ struct Shared {
     metrics: Metrics,
     paths: paths::Paths,
     registry: OnceLock<Registry>,
+    policies: Policies,
+    tokens: Tokens,
     limits: Limits,
     shutdown: Shutdown,
     _feed: Arc<Task<()>>,
@@ -119,6 +135,11 @@ impl ApiServer {
     /// When the store holds what cannot be read or is closed meanwhile, or cannot be written.
     pub async fn start(store: Store, options: Options, shutdown: Shutdown) -> Result<Self, StartError> {
         let scheme = Scheme::builtin();
+        let (public, private) = match &options.service_account_keys {
+            Some(keys) => keys.clone(),
+            None => pki::service_account_keys().map_err(StartError::Keys)?,
+        };
+        let tokens = Tokens::new(&public, &private)?;
         let filled = Caches::start(scheme, &store, shutdown.clone()).await;
         let (caches, feed) = filled.map_err(|error| StartError::Store(error.to_string()))?;
         let feed = Arc::new(feed);
@@ -133,6 +154,8 @@ impl ApiServer {
             nodes: nodes::Nodes::default(),
             paths: paths::Paths::new(scheme),
             registry: OnceLock::new(),
+            policies: Policies::default(),
+            tokens,
             limits: Limits::default(),
             shutdown: shutdown.clone(),
             _feed: feed,
@@ -163,6 +186,10 @@ impl ApiServer {
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let user = request.extensions().get::<User>().cloned().unwrap_or_else(User::anonymous);
         let headers = request.headers().clone();
+        let user = match impersonation::impersonated(self, &user, &headers) {
+            Ok(acting) => acting.unwrap_or(user),
+            Err(refused) => return status::response(&refused, &headers),
+        };
         let uri = request.uri();
         let info = RequestInfo::parse(request.method(), uri.path(), uri.query().unwrap_or_default());
         let started = Instant::now();
@@ -198,6 +225,35 @@ impl ApiServer {
     /// Refuses what the caller has no right to.
     pub(crate) fn authorize(&self, user: &User, request: &ResourceRequest, query: &Query) -> Result<(), Status> {
         authorization::check_resource(self, user, request, query)
+    }
+
+    /// Whom a token that the cluster gave lets in, and for which of `audiences` it is; none of them asks for this server.
+    pub(crate) fn token_user(&self, token: &str, audiences: &[&str]) -> Option<(User, Vec<String>)> {
+        let own = [service_account::ISSUER];
+        let audiences = if audiences.is_empty() { &own } else { audiences };
+        let now = base::clock::now();
+        if let Some((id, secret)) = token.split_once('.').filter(|(_, secret)| !secret.contains('.')) {
+            let found = authentication::TOKEN_PREFIXES
+                .iter()
+                .find_map(|prefix| self.object("", "secrets", Some("kube-system"), &format!("{prefix}{id}")))?;
+            let user = TokenSecret::read(&found)?.user(id, secret, now)?;
+            return audiences.contains(&own[0]).then(|| (user, vec![own[0].to_owned()]));
+        }
+        let claims = self.tokens().read(token, now)?;
+        let meant: Vec<String> =
+            claims.aud.iter().filter(|audience| audiences.contains(&audience.as_str())).cloned().collect();
+        let user = claims.user(|plural, namespace, name| self.object("", plural, namespace, name))?;
+        (!meant.is_empty()).then_some((user, meant))
+    }
+
+    /// Signs and reads the tokens of service accounts.
+    pub(crate) fn tokens(&self) -> &Tokens {
+        &self.shared.tokens
+    }
+
+    /// Roles and bindings.
+    pub(crate) fn policies(&self) -> &Policies {
+        &self.shared.policies
     }
 
     pub(crate) fn options(&self) -> &Options {

@@ -10,8 +10,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData as _, SerialNumber,
 };
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use sha2::{Digest as _, Sha256};
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
@@ -92,6 +92,8 @@ pub struct Facts {
     pub not_before_seconds: i64,
     /// Seconds since 1970 until which it is valid; 0 for a request.
     pub not_after_seconds: i64,
+    /// The SHA-256 of the whole certificate, in hex; empty for a request.
+    pub fingerprint: String,
 }
 
 /// Who signs certificates.
@@ -219,6 +221,16 @@ pub fn service_account_keys() -> Result<(String, String), Error> {
     Ok((key.public_key_pem(), key.serialize_pem()))
 }
 
+/// A public key in PEM as the `SubjectPublicKeyInfo` in DER.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn public_key_der(public_pem: &str) -> Result<Vec<u8>, Error> {
+    let der = SubjectPublicKeyInfoDer::from_pem_slice(public_pem.as_bytes());
+    let der = der.map_err(|error| Error::Read { what: "public key", reason: error.to_string() })?;
+    Ok(der.to_vec())
+}
+
 /// What a request asks for. Its signature is checked.
 ///
 /// # Errors
@@ -240,6 +252,7 @@ pub fn read_request(request_pem: &str) -> Result<Facts, Error> {
         names: names.collect(),
         not_before_seconds: 0,
         not_after_seconds: 0,
+        fingerprint: String::new(),
     })
 }
 
@@ -273,6 +286,7 @@ pub fn read_certificate_der(der: &[u8]) -> Result<Facts, Error> {
         names: names.collect(),
         not_before_seconds: certificate.validity().not_before.timestamp(),
         not_after_seconds: certificate.validity().not_after.timestamp(),
+        fingerprint: fingerprint(der),
     })
 }
 
@@ -303,9 +317,11 @@ pub fn to_pem(der: &[u8]) -> String {
 }
 
 fn hash_of(public_key_info: &[u8]) -> String {
-    let digest = Sha256::digest(public_key_info);
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", fingerprint(public_key_info))
+}
+
+fn fingerprint(der: &[u8]) -> String {
+    Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn parse_request(pem: &str) -> Result<CertificateSigningRequestParams, Error> {

@@ -21,7 +21,9 @@ mod pod_gc;
 mod pods;
 mod reconcile;
 mod resources;
+mod role_aggregation;
 mod service_accounts;
+mod volume_protection;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -41,7 +43,9 @@ use crate::node_ranges::NodeRanges;
 use crate::nodes::eviction::TaintEviction;
 use crate::nodes::lifecycle::Lifecycle;
 use crate::pod_gc::PodGc;
+use crate::role_aggregation::RoleAggregation;
 use crate::service_accounts::ServiceAccounts;
+use crate::volume_protection::{ClaimProtection, VolumeProtection};
 
 pub use crate::node_ranges::Network;
 
@@ -83,6 +87,9 @@ pub async fn run(informers: Informers, options: Options, shutdown: Shutdown) {
         supervise("service accounts", &shutdown, || {
             ServiceAccounts::new(&informers, options.authority.certificate_pem().to_owned()).run(shutdown.clone())
         }),
+        supervise("roles", &shutdown, || RoleAggregation::new(&informers).run(shutdown.clone())),
+        supervise("claims in use", &shutdown, || ClaimProtection::new(&informers, &pods).run(shutdown.clone())),
+        supervise("volumes in use", &shutdown, || VolumeProtection::new(&informers).run(shutdown.clone())),
         supervise("namespaces", &shutdown, || Namespaces::new(&informers).run(shutdown.clone())),
         supervise("garbage collector", &shutdown, || Garbage::new(client).run(shutdown.clone())),
         supervise("node lifecycle", &shutdown, || {

@@ -66,8 +66,8 @@ fn enter(keys: &mut Keys, change: &Change<core::Pod>) {
     }
 }
 
-/// Drops of a pod what no controller here reads. What stays: who it is and whose, its node, its tolerations, its phase,
-/// reason and conditions.
+/// Drops of a pod what no controller here reads. What stays: who it is and whose, its node, its tolerations, the claims
+/// that it mounts, its phase, reason and conditions.
 pub(crate) fn prune(pod: &mut core::Pod) {
     let metadata = &mut pod.metadata;
     metadata.labels = None;
@@ -75,9 +75,12 @@ pub(crate) fn prune(pod: &mut core::Pod) {
     metadata.owner_references = None;
     metadata.generate_name = None;
     if let Some(spec) = pod.spec.take() {
+        let is_claim = |volume: &core::Volume| volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some();
+        let claims: Vec<core::Volume> = spec.volumes.unwrap_or_default().into_iter().filter(is_claim).collect();
         pod.spec = Some(core::PodSpec {
             node_name: spec.node_name,
             tolerations: spec.tolerations,
+            volumes: Some(claims).filter(|claims| !claims.is_empty()),
             ..core::PodSpec::default()
         });
     }
@@ -94,6 +97,19 @@ pub(crate) fn prune(pod: &mut core::Pod) {
 /// The node that a pod is bound to; empty where it has none.
 pub(crate) fn node_of(pod: &core::Pod) -> &str {
     pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default()
+}
+
+/// The names of the claims that a pod mounts, or will when its own are made.
+pub(crate) fn claims(pod: &core::Pod) -> impl Iterator<Item = String> {
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    volumes.filter_map(|volume| match &volume.persistent_volume_claim {
+        Some(claim) => Some(claim.claim_name.clone()),
+        // A claim of the pod's own is called by both.
+        None if volume.ephemeral.is_some() => {
+            Some(format!("{}-{}", pod.metadata.name.as_deref().unwrap_or_default(), volume.name))
+        }
+        None => None,
+    })
 }
 
 /// The conditions of a pod.

@@ -1,10 +1,8 @@
 //! A server and nodes in processes of their own.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
-use crate::harness::{Cluster, DEADLINE, Process};
+use crate::harness::{Cluster, Process, happens};
 
 const TOKEN: &str = "apiVersion: v1
 kind: Secret
@@ -31,16 +29,6 @@ spec:
     volumeMounts: [{{name: d, mountPath: /d}}]
 "
     )
-}
-
-/// Waits until `is` is true.
-async fn happens(what: &str, is: impl Fn() -> bool) {
-    let happened = async {
-        while !is() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, happened).await.unwrap_or_else(|_| panic!("{what}"));
 }
 
 /// A server whose nodes are soon missed, and three nodes.

@@ -39,4 +39,17 @@ macro_rules! tables {
     ($($name:ident),* $(,)?) => { $(#[tokio::test] async fn $name() { check(stringify!($name)).await; })* };
 }
 
-tables![deletion, discovery, forms, lists, managers, patches, refusals, services, subresources, watches, writes];
+tables![
+    access,
+    deletion,
+    discovery,
+    forms,
+    lists,
+    managers,
+    patches,
+    refusals,
+    services,
+    subresources,
+    watches,
+    writes
+];

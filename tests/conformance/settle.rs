@@ -1,5 +1,6 @@
 //! Replaces what differs from run to run by placeholders, in answers and in what is expected of them: `<uid>`,
-//! `<time>`, `<revision>`, `<generated>`, `<address>`, `<port>`, `<age>`, `<hash>`, `<continue>`, `<version>`.
+//! `<time>`, `<revision>`, `<generated>`, `<address>`, `<port>`, `<age>`, `<hash>`, `<token>`,
+//! `<continue>`, `<version>`.
 
 use std::collections::BTreeSet;
 
@@ -62,6 +63,8 @@ impl Settler {
     fn text(&self, name: &str, text: &str) -> String {
         match name {
             "resourceVersion" if is_number(text) => return "<revision>".to_owned(),
+            // A JSON Web Token.
+            "token" if text.starts_with("eyJ") => return "<token>".to_owned(),
             "continue" if !text.is_empty() => return "<continue>".to_owned(),
             "serverRelativeURL" => return cut(text, "?hash=", "<hash>"),
             "clusterIP" | "clusterIPs" | "cells" if text.parse::<std::net::Ipv4Addr>().is_ok() => {

@@ -1,10 +1,14 @@
 //! What a field holds when nobody set it, a function a kind, as upstream's `SetDefaults_*`.
 
+pub mod access;
+pub mod autoscaling;
 pub mod networking;
 pub mod pod;
+pub mod quotas;
 pub mod service;
 pub mod small;
 pub mod storage;
+pub mod volumes;
 pub mod workloads;
 
 use serde_json::{Map, Value};

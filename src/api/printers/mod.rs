@@ -1,13 +1,17 @@
 //! The columns in which objects are printed for people, as upstream's printers have them: a file a larger kind.
 
+pub mod access;
 pub mod age;
+pub mod autoscaling;
 pub mod event;
 pub mod networking;
 pub mod node;
 pub mod pod;
+pub mod quotas;
 pub mod service;
 pub mod small;
 pub mod storage;
+pub mod volumes;
 pub mod workloads;
 
 use jiff::Timestamp;

@@ -2,8 +2,8 @@
 //! keep them.
 
 use k8s_openapi::api::{
-    apps, autoscaling, batch, certificates, coordination, core, discovery, events, networking, node, policy,
-    scheduling, storage,
+    apps, authentication, authorization, autoscaling, batch, certificates, coordination, core, discovery, events,
+    networking, node, policy, rbac, scheduling, storage,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta;
 use schemars::SchemaGenerator;
@@ -31,7 +31,16 @@ fn add_roots(generator: &mut SchemaGenerator) {
     generator.subschema_for::<apps::v1::Deployment>();
     generator.subschema_for::<apps::v1::ReplicaSet>();
     generator.subschema_for::<apps::v1::StatefulSet>();
+    generator.subschema_for::<authentication::v1::SelfSubjectReview>();
+    generator.subschema_for::<authentication::v1::TokenRequest>();
+    generator.subschema_for::<authentication::v1::TokenReview>();
+    generator.subschema_for::<authorization::v1::LocalSubjectAccessReview>();
+    generator.subschema_for::<authorization::v1::SelfSubjectAccessReview>();
+    generator.subschema_for::<authorization::v1::SelfSubjectRulesReview>();
+    generator.subschema_for::<authorization::v1::SubjectAccessReview>();
+    generator.subschema_for::<autoscaling::v1::HorizontalPodAutoscaler>();
     generator.subschema_for::<autoscaling::v1::Scale>();
+    generator.subschema_for::<autoscaling::v2::HorizontalPodAutoscaler>();
     generator.subschema_for::<batch::v1::CronJob>();
     generator.subschema_for::<batch::v1::Job>();
     generator.subschema_for::<certificates::v1::CertificateSigningRequest>();
@@ -40,11 +49,15 @@ fn add_roots(generator: &mut SchemaGenerator) {
     generator.subschema_for::<core::v1::ConfigMap>();
     generator.subschema_for::<core::v1::Endpoints>();
     generator.subschema_for::<core::v1::Event>();
+    generator.subschema_for::<core::v1::LimitRange>();
     generator.subschema_for::<core::v1::Namespace>();
     generator.subschema_for::<core::v1::Node>();
+    generator.subschema_for::<core::v1::PersistentVolume>();
+    generator.subschema_for::<core::v1::PersistentVolumeClaim>();
     generator.subschema_for::<core::v1::Pod>();
     generator.subschema_for::<core::v1::PodTemplate>();
     generator.subschema_for::<core::v1::ReplicationController>();
+    generator.subschema_for::<core::v1::ResourceQuota>();
     generator.subschema_for::<core::v1::Secret>();
     generator.subschema_for::<core::v1::Service>();
     generator.subschema_for::<core::v1::ServiceAccount>();
@@ -59,6 +72,10 @@ fn add_roots(generator: &mut SchemaGenerator) {
     generator.subschema_for::<node::v1::RuntimeClass>();
     generator.subschema_for::<policy::v1::Eviction>();
     generator.subschema_for::<policy::v1::PodDisruptionBudget>();
+    generator.subschema_for::<rbac::v1::ClusterRole>();
+    generator.subschema_for::<rbac::v1::ClusterRoleBinding>();
+    generator.subschema_for::<rbac::v1::Role>();
+    generator.subschema_for::<rbac::v1::RoleBinding>();
     generator.subschema_for::<scheduling::v1::PriorityClass>();
     generator.subschema_for::<storage::v1::CSIDriver>();
     generator.subschema_for::<storage::v1::CSINode>();

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use super::Verb::{Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch};
-use super::{GroupVersionKind, Name, Resource, Scope, Storage, Strategy, Subresource, Verb};
+use super::{Conversion, GroupVersionKind, Name, Resource, Scope, Storage, Strategy, Subresource, Verb};
 use crate::schema::Schemas;
-use crate::strategies;
+use crate::{autoscaling, events, strategies};
 
 /// What can be done to most resources, in the order of discovery.
 const ALL: &[Verb] = &[Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch];
@@ -25,8 +25,9 @@ struct Row {
     scope: Scope,
     verbs: &'static [Verb],
     subresources: &'static [Part],
-    /// The group in which it is stored, if not its own.
-    stored_in: Option<&'static str>,
+    is_stored: bool,
+    /// The group of the row as whose objects it is stored, if not as its own, and how.
+    stored_as: Option<(&'static str, Conversion)>,
     strategy: fn() -> Strategy,
 }
 
@@ -49,7 +50,8 @@ const CORE: Row = Row {
     scope: Scope::Namespaced,
     verbs: ALL,
     subresources: &[],
-    stored_in: None,
+    is_stored: true,
+    stored_as: None,
     strategy: || Strategy::DEFAULT,
 };
 
@@ -63,6 +65,22 @@ const APPS: Row = Row { group: "apps", categories: &["all"], ..CORE };
 const NETWORKING: Row = Row { group: "networking.k8s.io", ..CORE };
 /// Rows of `storage.k8s.io`.
 const STORAGE: Row = Row { group: "storage.k8s.io", ..CORE };
+/// Rows of `rbac.authorization.k8s.io`.
+const ACCESS: Row = Row { group: "rbac.authorization.k8s.io", ..CORE };
+/// What is asked and answered.
+const REVIEW: Row =
+    Row { verbs: &[Create], scope: Scope::Cluster, is_stored: false, strategy: strategies::review, ..CORE };
+const ACCESS_REVIEW: Row = Row { group: "authorization.k8s.io", ..REVIEW };
+/// Rows of `autoscaling`.
+const AUTOSCALER: Row = Row {
+    group: "autoscaling",
+    kind: "HorizontalPodAutoscaler",
+    plural: "horizontalpodautoscalers",
+    short_names: &["hpa"],
+    categories: &["all"],
+    subresources: STATUS,
+    ..CORE
+};
 /// Most rows of `batch`.
 const BATCH: Row = Row { group: "batch", categories: &["all"], ..CORE };
 
@@ -71,6 +89,13 @@ const ROWS: &[Row] = &[
     Row { kind: "ConfigMap", plural: "configmaps", short_names: &["cm"], strategy: strategies::config_map, ..CORE },
     Row { kind: "Endpoints", plural: "endpoints", short_names: &["ep"], strategy: strategies::endpoints, ..CORE },
     Row { kind: "Event", plural: "events", short_names: &["ev"], strategy: strategies::event, ..CORE },
+    Row {
+        kind: "LimitRange",
+        plural: "limitranges",
+        short_names: &["limits"],
+        strategy: strategies::limit_range,
+        ..CORE
+    },
     Row {
         kind: "Namespace",
         plural: "namespaces",
@@ -88,6 +113,23 @@ const ROWS: &[Row] = &[
         scope: Scope::Cluster,
         subresources: STATUS,
         strategy: strategies::node,
+        ..CORE
+    },
+    Row {
+        kind: "PersistentVolumeClaim",
+        plural: "persistentvolumeclaims",
+        short_names: &["pvc"],
+        subresources: STATUS,
+        strategy: strategies::persistent_volume_claim,
+        ..CORE
+    },
+    Row {
+        kind: "PersistentVolume",
+        plural: "persistentvolumes",
+        short_names: &["pv"],
+        scope: Scope::Cluster,
+        subresources: STATUS,
+        strategy: strategies::persistent_volume,
         ..CORE
     },
     Row {
@@ -115,11 +157,20 @@ const ROWS: &[Row] = &[
         strategy: strategies::replication_controller,
         ..CORE
     },
+    Row {
+        kind: "ResourceQuota",
+        plural: "resourcequotas",
+        short_names: &["quota"],
+        subresources: STATUS,
+        strategy: strategies::resource_quota,
+        ..CORE
+    },
     Row { kind: "Secret", plural: "secrets", strategy: strategies::secret, ..CORE },
     Row {
         kind: "ServiceAccount",
         plural: "serviceaccounts",
         short_names: &["sa"],
+        subresources: &[Part::Other("token", ["authentication.k8s.io", "v1", "TokenRequest"], &[Create])],
         strategy: strategies::service_account,
         ..CORE
     },
@@ -176,9 +227,30 @@ const ROWS: &[Row] = &[
         kind: "Event",
         plural: "events",
         short_names: &["ev"],
-        stored_in: Some(""),
+        stored_as: Some(("", Conversion { to_storage: events::to_core, from_storage: events::from_core })),
         strategy: strategies::events_event,
         ..CORE
+    },
+    Row { group: "authentication.k8s.io", kind: "SelfSubjectReview", plural: "selfsubjectreviews", ..REVIEW },
+    Row { group: "authentication.k8s.io", kind: "TokenReview", plural: "tokenreviews", ..REVIEW },
+    Row {
+        kind: "LocalSubjectAccessReview",
+        plural: "localsubjectaccessreviews",
+        scope: Scope::Namespaced,
+        ..ACCESS_REVIEW
+    },
+    Row { kind: "SelfSubjectAccessReview", plural: "selfsubjectaccessreviews", ..ACCESS_REVIEW },
+    Row { kind: "SelfSubjectRulesReview", plural: "selfsubjectrulesreviews", ..ACCESS_REVIEW },
+    Row { kind: "SubjectAccessReview", plural: "subjectaccessreviews", ..ACCESS_REVIEW },
+    Row { version: "v2", strategy: strategies::autoscaler, ..AUTOSCALER },
+    Row {
+        version: "v1",
+        stored_as: Some((
+            "autoscaling",
+            Conversion { to_storage: autoscaling::to_v2, from_storage: autoscaling::to_v1 },
+        )),
+        strategy: strategies::autoscaler_v1,
+        ..AUTOSCALER
     },
     Row {
         kind: "CronJob",
@@ -230,6 +302,22 @@ const ROWS: &[Row] = &[
         strategy: strategies::pod_disruption_budget,
         ..CORE
     },
+    Row {
+        kind: "ClusterRoleBinding",
+        plural: "clusterrolebindings",
+        scope: Scope::Cluster,
+        strategy: strategies::cluster_role_binding,
+        ..ACCESS
+    },
+    Row {
+        kind: "ClusterRole",
+        plural: "clusterroles",
+        scope: Scope::Cluster,
+        strategy: strategies::cluster_role,
+        ..ACCESS
+    },
+    Row { kind: "RoleBinding", plural: "rolebindings", strategy: strategies::role_binding, ..ACCESS },
+    Row { kind: "Role", plural: "roles", strategy: strategies::role, ..ACCESS },
     Row { kind: "CSIDriver", plural: "csidrivers", scope: Scope::Cluster, strategy: strategies::csi_driver, ..STORAGE },
     Row { kind: "CSINode", plural: "csinodes", scope: Scope::Cluster, strategy: strategies::csi_node, ..STORAGE },
     Row {
@@ -319,7 +407,12 @@ impl Row {
             scope: self.scope,
             verbs: self.verbs,
             subresources: self.subresources.iter().map(part).collect(),
-            storage: Storage { group: self.stored_in.unwrap_or(self.group).into(), plural: self.plural.into() },
+            is_stored: self.is_stored,
+            storage: Storage {
+                group: self.stored_as.map_or(self.group, |(group, _)| group).into(),
+                plural: self.plural.into(),
+            },
+            conversion: self.stored_as.map(|(_, conversion)| conversion),
             schema: Schemas::builtin().named(&own.definition_name())?,
             strategy: (self.strategy)(),
         })

@@ -23,6 +23,8 @@ pub struct Strategy {
     pub prepare_update: fn(&mut Value, &Value),
     /// Makes a status update ready (new, old): keeps everything else.
     pub prepare_status: fn(&mut Value, &Value),
+    /// Sets the times of a status update that the server tells (new, old, now).
+    pub stamp_status: fn(&mut Value, &Value, Timestamp),
     /// What is wrong with a new object, besides its metadata.
     pub validate: fn(&Value) -> ErrorList,
     /// What is wrong with an update (new, old), besides metadata.
@@ -59,6 +61,7 @@ impl Strategy {
         prepare_create: |_| {},
         prepare_update: |_, _| {},
         prepare_status: |_, _| {},
+        stamp_status: |_, _, _| {},
         validate: |_| ErrorList::new(),
         validate_update: |_, _| ErrorList::new(),
         validate_status: |_, _| ErrorList::new(),

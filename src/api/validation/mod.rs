@@ -7,6 +7,8 @@
 //! Reading order: [`field`], `checks`, [`small`] and [`config`] (kinds with few rules), [`service`], [`pod`],
 //! [`wasm`] (what a pod may ask for upstream and is refused here).
 
+pub mod access;
+pub mod autoscaling;
 pub mod certificate_signing_request;
 mod checks;
 pub mod config;
@@ -19,6 +21,7 @@ pub mod networking;
 pub mod node;
 pub mod pod;
 pub mod policy;
+pub mod quotas;
 #[cfg(test)]
 mod recorded;
 pub mod service;
@@ -27,5 +30,6 @@ pub mod storage;
 #[cfg(test)]
 mod testing;
 mod tolerations;
+pub mod volumes;
 pub mod wasm;
 pub mod workloads;

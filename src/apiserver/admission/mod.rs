@@ -11,9 +11,11 @@ mod node_taint;
 mod pods;
 mod services;
 
+use api::meta;
 use api::status::Status;
 use serde_json::Value;
 
+use crate::authorization::escalation;
 use crate::options::Keep;
 use crate::verbs::Call;
 use crate::verbs::update::Part;
@@ -33,8 +35,21 @@ pub(crate) fn admit_create(call: &Call, object: &mut Value, keep: Keep) -> Resul
         }
         ("", "services") => services::admit_create(call, object, keep),
         ("certificates.k8s.io", "certificatesigningrequests") => certificate_requests::admit_create(call, object),
+        ("rbac.authorization.k8s.io", plural) => check_rights(call, plural, object, None),
+        ("", "persistentvolumeclaims") => protect(object, "kubernetes.io/pvc-protection"),
+        ("", "persistentvolumes") => protect(object, "kubernetes.io/pv-protection"),
         _ => Ok(()),
     }
+}
+
+/// `StorageObjectInUseProtection`: what is in use goes when it no longer is.
+fn protect(object: &mut Value, finalizer: &str) -> Result<(), Status> {
+    let mut finalizers = meta::finalizers(object);
+    if !finalizers.iter().any(|found| found == finalizer) {
+        finalizers.push(finalizer.to_owned());
+        meta::set_finalizers(object, &finalizers);
+    }
+    Ok(())
 }
 
 /// Admits a change of `old` to `new`.
@@ -43,8 +58,25 @@ pub(crate) fn admit_update(call: &Call, part: Part, new: &mut Value, old: &Value
     match (&*call.resource.group, &*call.resource.plural, part) {
         ("", "pods", Part::Main) => artifacts::check(call, new),
         ("", "services", Part::Main) => services::admit_update(call, new, old),
+        ("certificates.k8s.io", "certificatesigningrequests", Part::Approval | Part::Status) => {
+            certificate_requests::check_signer(call, part, new, old)
+        }
+        ("rbac.authorization.k8s.io", plural, _) => check_rights(call, plural, new, Some(old)),
         _ => Ok(()),
     }
+}
+
+/// Nobody gives rights that they do not have.
+fn check_rights(call: &Call, plural: &str, new: &Value, old: Option<&Value>) -> Result<(), Status> {
+    match plural {
+        "roles" | "clusterroles" => escalation::check_role(call, new, old),
+        _ => escalation::check_binding(call, new, old),
+    }
+}
+
+/// Admits a request for a token of a service account.
+pub(crate) fn admit_token(call: &Call, request: &Value) -> Result<(), Status> {
+    node_restriction::check_token(call, request)
 }
 
 /// Refuses the deletion of what a cluster cannot be without.

@@ -6,6 +6,7 @@ use api::meta;
 use api::status::Status;
 use serde_json::Value;
 
+use crate::authorization::Facts as _;
 use crate::verbs::Call;
 use crate::verbs::update::Part;
 
@@ -43,6 +44,27 @@ pub(super) fn check(call: &Call, part: Part, new: &Value, old: Option<&Value>) -
         }),
         _ => Ok(()),
     }
+}
+
+/// A node asks for tokens that are bound to pods of its own alone.
+pub(super) fn check_token(call: &Call, request: &Value) -> Result<(), Status> {
+    let Some(node) = call.user.node() else { return Ok(()) };
+    let said = |field: &str| {
+        request.pointer(&format!("/spec/boundObjectRef/{field}")).and_then(Value::as_str).unwrap_or_default()
+    };
+    let refuse = |why: &str| Err(Status::forbidden("", "serviceaccounts", meta::name(request), why));
+    if said("apiVersion") != "v1" || said("kind") != "Pod" || said("name").is_empty() {
+        return refuse("node requested token not bound to a pod");
+    }
+    if said("uid").is_empty() {
+        return refuse("node requested token with a pod binding without a uid");
+    }
+    let pod = call.server.object("", "pods", call.namespace(), said("name"));
+    let pod = pod.ok_or_else(|| Status::not_found("", "pods", said("name")))?;
+    if pod.pointer("/spec/nodeName").and_then(Value::as_str) != Some(node) {
+        return refuse("node requested token bound to a pod scheduled on a different node");
+    }
+    Ok(())
 }
 
 /// The machine that an Event says it comes from, in either group's form.

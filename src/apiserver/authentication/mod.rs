@@ -5,6 +5,8 @@
 //! nothing sent is `system:anonymous`.
 
 mod bootstrap_token;
+pub(crate) mod impersonation;
+pub(crate) mod service_account;
 mod user;
 
 use std::collections::HashMap;
@@ -47,8 +49,8 @@ fn hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
 
-/// Finds out who asks. `certificate` is what the connection showed and TLS verified; `bootstrap` reads the Secret of a
-/// bootstrap token.
+/// Finds out who asks. `certificate` is what the connection showed and TLS verified; `known` knows the tokens that the
+/// cluster gives: of service accounts, and of bootstrap.
 ///
 /// # Errors
 /// 401 for credentials that are not good.
@@ -56,19 +58,17 @@ pub fn authenticate(
     certificate: Option<&Facts>,
     headers: &HeaderMap,
     tokens: &StaticTokens,
-    bootstrap: impl Fn(&str) -> Option<serde_json::Value>,
+    known: impl Fn(&str) -> Option<User>,
 ) -> Result<User, Status> {
     if let Some(facts) = certificate {
-        return Ok(User::authenticated(&facts.common_name, facts.organizations.clone()));
+        let mut user = User::authenticated(&facts.common_name, facts.organizations.clone());
+        user.extra.insert(User::CREDENTIAL_ID.to_owned(), vec![format!("X509SHA256={}", facts.fingerprint)]);
+        return Ok(user);
     }
     let Some(token) = token(headers) else {
         return if headers.contains_key(AUTHORIZATION) { Err(Status::unauthorized()) } else { Ok(User::anonymous()) };
     };
-    let known = tokens.find(&token).or_else(|| {
-        let (id, secret) = token.split_once('.')?;
-        TokenSecret::read(&bootstrap(id)?)?.user(id, secret, base::clock::now())
-    });
-    known.ok_or_else(Status::unauthorized)
+    tokens.find(&token).or_else(|| known(&token)).ok_or_else(Status::unauthorized)
 }
 
 /// The token of an `Authorization` header.
@@ -120,6 +120,7 @@ mod tests {
             names: Vec::new(),
             not_before_seconds: 0,
             not_after_seconds: 0,
+            fingerprint: "ab".into(),
         };
         let user = authenticate(Some(&facts), &HeaderMap::new(), &StaticTokens::default(), |_| None).unwrap();
         assert_eq!(user.groups, ["system:nodes", "system:authenticated"]);

@@ -1,20 +1,25 @@
-//! What a caller may do: a short fixed list until roles are objects.
+//! What a caller may do.
 //!
-//! `system:masters` may do all; each component what upstream's role of its name lets it (`rules`); a node only its own
-//! things and what is bound to it (`node`); a bootstrap token only its certificate request. Everything else is 403 in
-//! upstream's words.
+//! As upstream's `Node,RBAC`: `system:masters` may do all, a node only its own things and what is bound to it
+//! ([`node`]), everybody what roles give them ([`rbac`]; [`roles`] are those that every cluster has). Two small rules
+//! are our own: a bootstrap token reads its own certificate request, a registry token works on the artifacts of its
+//! namespace. Everything else is 403 in upstream's words.
 
+pub(crate) mod escalation;
 mod node;
-mod rules;
+pub(crate) mod rbac;
+pub(crate) mod roles;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use api::access::Wish;
 use api::scheme::Scheme;
 use api::status::Status;
 use memchr::memmem;
 use serde_json::Value;
 
+use self::rbac::Policy;
 use crate::authentication::{User, artifacts_group};
 use crate::cache::Object;
 use crate::options::Query;
@@ -28,6 +33,21 @@ pub(crate) trait Facts {
     /// The pods that are bound to a node and have `word` somewhere in their text: a node may have thousands, and only
     /// the few that may name something are worth reading.
     fn pods_of(&self, node: &str, word: &str) -> Vec<Value>;
+    /// Roles and bindings.
+    fn policy(&self) -> Arc<Policy>;
+}
+
+/// Whether somebody may do something, and why; the reason may be empty.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Decision {
+    pub is_allowed: bool,
+    pub reason: String,
+}
+
+impl Decision {
+    fn allowed(reason: impl Into<String>) -> Self {
+        Self { is_allowed: true, reason: reason.into() }
+    }
 }
 
 /// Refuses a request for a resource that the caller has no right to.
@@ -37,32 +57,94 @@ pub(crate) fn check_resource(
     request: &ResourceRequest,
     query: &Query,
 ) -> Result<(), Status> {
-    if may(user, request, query, server) { Ok(()) } else { Err(forbidden(user, request)) }
+    let decision = decide(user, request, query, server);
+    if decision.is_allowed {
+        Ok(())
+    } else {
+        Err(forbidden(user, request.namespace.as_deref(), &wish(request), &decision.reason))
+    }
 }
 
-/// Refuses a path that names no object. Health and version are for everybody, discovery for all who are known.
-pub(crate) fn check_path(user: &User, path: &str, verb: &str) -> Result<(), Status> {
-    const OPEN: [&str; 4] = ["/healthz", "/livez", "/readyz", "/version"];
-    const KNOWN: [&str; 3] = ["/api", "/apis", "/openapi"];
-    let is_below = |roots: &[&str]| {
-        roots.iter().any(|root| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
-    };
-    let is_read = verb == "get" || verb == "head";
-    let is_known = user.is_in("system:authenticated");
-    if user.is_in(User::MASTERS) || is_read && (is_below(&OPEN) || is_known && (is_below(&KNOWN) || path == "/")) {
+/// Refuses a path that names no object to whom no role gives it.
+pub(crate) fn check_path(facts: &impl Facts, user: &User, path: &str, verb: &str) -> Result<(), Status> {
+    let decision = decide_path(facts, user, path, verb);
+    if decision.is_allowed {
         return Ok(());
     }
-    Err(Status::forbidden("", "", "", &format!("User \"{}\" cannot {verb} path \"{path}\"", user.name)))
+    let why = format!("User \"{}\" cannot {verb} path \"{path}\"", user.name);
+    Err(Status::forbidden("", "", "", &with_reason(why, &decision.reason)))
 }
 
-/// The decision, as a function of the request and of what the cluster holds.
-fn may(user: &User, request: &ResourceRequest, query: &Query, facts: &impl Facts) -> bool {
+/// The decision on a path that names no object.
+pub(crate) fn decide_path(facts: &impl Facts, user: &User, path: &str, verb: &str) -> Decision {
+    if user.is_in(User::MASTERS) {
+        return Decision::allowed("");
+    }
+    // A HEAD is a GET whose answer nobody wants.
+    let verb = if verb == "head" { "get" } else { verb };
+    by_roles(&facts.policy(), user, None, |rule| rule.allows_path(verb, path))
+}
+
+/// Refuses what no role gives, by any verb.
+pub(crate) fn check_wish(
+    facts: &impl Facts,
+    user: &User,
+    namespace: Option<&str>,
+    wish: &Wish<'_>,
+) -> Result<(), Status> {
+    let decision = decide_wish(facts, user, namespace, wish);
+    if decision.is_allowed { Ok(()) } else { Err(forbidden(user, namespace, wish, &decision.reason)) }
+}
+
+/// The decision on a request, as a function of it and of what the cluster holds.
+pub(crate) fn decide(user: &User, request: &ResourceRequest, query: &Query, facts: &impl Facts) -> Decision {
     let request = &*with_selected_name(request, query);
-    user.is_in(User::MASTERS)
-        || rules::allows(user, request)
-        || user.node().is_some_and(|node| node::may(node, request, query, facts))
+    let is_own = user.node().is_some_and(|node| node::may(node, request, query, facts))
         || user.is_in("system:bootstrappers") && may_bootstrap(user, request, facts)
-        || may_use_artifacts(user, request)
+        || may_use_artifacts(user, request);
+    if is_own {
+        return Decision::allowed("");
+    }
+    decide_wish(facts, user, request.namespace.as_deref(), &wish(request))
+}
+
+/// The decision of roles on anything that can be wished for.
+pub(crate) fn decide_wish(facts: &impl Facts, user: &User, namespace: Option<&str>, wish: &Wish<'_>) -> Decision {
+    if user.is_in(User::MASTERS) {
+        return Decision::allowed("");
+    }
+    by_roles(&facts.policy(), user, namespace, |rule| rule.allows(wish))
+}
+
+fn wish(request: &ResourceRequest) -> Wish<'_> {
+    Wish {
+        verb: request.verb.as_str(),
+        group: &request.group,
+        resource: &request.resource,
+        subresource: request.subresource.as_deref().unwrap_or_default(),
+        name: request.name.as_deref().unwrap_or_default(),
+    }
+}
+
+fn by_roles(
+    policy: &Policy,
+    user: &User,
+    namespace: Option<&str>,
+    allows: impl Fn(&api::access::Rule) -> bool,
+) -> Decision {
+    let mut broken = Vec::new();
+    let grants = policy.grants(user, namespace, &mut broken);
+    match grants.iter().find(|grant| allows(grant.rule)) {
+        Some(grant) => Decision::allowed(format!("RBAC: allowed by {grant}")),
+        None => {
+            let reason = match broken.as_slice() {
+                [] => String::new(),
+                [one] => format!("RBAC: {one}"),
+                several => format!("RBAC: [{}]", several.join(", ")),
+            };
+            Decision { is_allowed: false, reason }
+        }
+    }
 }
 
 /// A registry token works on the artifacts of its namespace.
@@ -104,19 +186,23 @@ fn may_use_request(user: &str, request: &ResourceRequest, facts: &impl Facts) ->
 }
 
 /// 403 in upstream's words.
-fn forbidden(user: &User, request: &ResourceRequest) -> Status {
-    let resource = match &request.subresource {
-        Some(subresource) => format!("{}/{subresource}", request.resource),
-        None => request.resource.clone(),
+fn forbidden(user: &User, namespace: Option<&str>, wish: &Wish<'_>, reason: &str) -> Status {
+    let resource = match wish.subresource {
+        "" => wish.resource.to_owned(),
+        subresource => format!("{}/{subresource}", wish.resource),
     };
-    let place = match request.namespace.as_deref().filter(|_| request.resource != "namespaces") {
+    let place = match namespace.filter(|_| wish.resource != "namespaces") {
         Some(namespace) => format!("in the namespace \"{namespace}\""),
         None => "at the cluster scope".to_owned(),
     };
-    let (name, verb, group) = (&user.name, request.verb.as_str(), &request.group);
+    let (name, verb, group) = (&user.name, wish.verb, wish.group);
     let why = format!("User \"{name}\" cannot {verb} resource \"{resource}\" in API group \"{group}\" {place}");
     // The message names the part, the details name the kind alone, as upstream.
-    Status::forbidden(group, &request.resource, request.name.as_deref().unwrap_or_default(), &why)
+    Status::forbidden(group, wish.resource, wish.name, &with_reason(why, reason))
+}
+
+fn with_reason(why: String, reason: &str) -> String {
+    if reason.is_empty() { why } else { format!("{why}: {reason}") }
 }
 
 impl Facts for ApiServer {
@@ -133,6 +219,10 @@ impl Facts for ApiServer {
         let may_name = |pod: &&Arc<Object>| finder.find(pod.list_form()).is_some();
         let bound = snapshot.objects.values().filter(|pod| pod.field("spec.nodeName") == node);
         bound.filter(may_name).filter_map(|pod| pod.to_value().ok()).collect()
+    }
+
+    fn policy(&self) -> Arc<Policy> {
+        self.policies().current(self.objects())
     }
 }
 
@@ -161,12 +251,19 @@ mod tests {
                 "volumes": [{"secret": {"secretName": "used"}}],
                 "containers": [{"image": "registry.minke.local/n/app:v1", "envFrom": [{"configMapRef": {"name": "env"}}]}]}})]
         }
+
+        /// Those that every cluster has.
+        fn policy(&self) -> Arc<Policy> {
+            let objects: Vec<Value> = roles::defaults().into_iter().map(|default| default.object).collect();
+            Arc::new(rbac::tests::policy(&objects))
+        }
     }
 
     fn check(user: &User, method: Method, target: &str, expected: bool) {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let RequestInfo::Resource(request) = RequestInfo::parse(&method, path, query) else { panic!("{target}") };
-        assert_eq!(may(user, &request, &Query::parse(query), &Cluster), expected, "{} {method} {target}", user.name);
+        let decision = decide(user, &request, &Query::parse(query), &Cluster);
+        assert_eq!(decision.is_allowed, expected, "{} {method} {target}: {decision:?}", user.name);
     }
 
     #[test]
@@ -196,15 +293,13 @@ mod tests {
     #[test]
     fn a_node_reads_the_artifacts_that_its_pods_name() {
         let node = User::authenticated("system:node:a", vec!["system:nodes".into()]);
-        let manager = User::authenticated("system:kube-controller-manager", Vec::new());
-        let check = |user: &User, verb, name: &str, expected: bool| {
+        let check = |verb, name: &str, expected: bool| {
             let request = crate::registry::artifacts(verb, Some("n"), Some(name));
-            assert_eq!(may(user, &request, &Query::default(), &Cluster), expected, "{} {name}", user.name);
+            assert_eq!(decide(&node, &request, &Query::default(), &Cluster).is_allowed, expected, "{name}");
         };
-        check(&node, Verb::Get, "app", true);
-        check(&node, Verb::Get, "other", false);
-        check(&node, Verb::Create, "app", false);
-        check(&manager, Verb::Get, "app", false);
+        check(Verb::Get, "app", true);
+        check(Verb::Get, "other", false);
+        check(Verb::Create, "app", false);
     }
 
     #[test]
@@ -231,16 +326,18 @@ mod tests {
     fn refusals_are_told_in_upstreams_words() {
         let RequestInfo::Resource(request) = RequestInfo::parse(&Method::GET, "/api/v1/pods", "") else { panic!() };
         let expected = "pods is forbidden: User \"system:anonymous\" cannot list resource \"pods\" in API group \"\" at the cluster scope";
-        assert_eq!(forbidden(&User::anonymous(), &request).message, expected);
+        let refused = |reason: &str| forbidden(&User::anonymous(), None, &wish(&request), reason).message;
+        assert_eq!(refused(""), expected);
+        assert_eq!(refused("RBAC: no"), format!("{expected}: RBAC: no"));
     }
 
     #[test]
     fn health_is_for_everybody_and_discovery_for_the_known() {
         let alice = User::authenticated("alice", Vec::new());
-        assert!(check_path(&User::anonymous(), "/readyz/ping", "get").is_ok());
-        assert!(check_path(&User::anonymous(), "/api", "get").is_err());
-        assert!(check_path(&alice, "/openapi/v3", "get").is_ok());
-        assert!(check_path(&alice, "/metrics", "get").is_err());
-        assert!(check_path(&User::master("admin"), "/metrics", "get").is_ok());
+        let may = |user: &User, path| check_path(&Cluster, user, path, "get").is_ok();
+        assert!(may(&User::anonymous(), "/readyz") && may(&User::anonymous(), "/version"));
+        assert!(!may(&User::anonymous(), "/api") && !may(&User::anonymous(), "/readyz/ping"));
+        assert!(may(&alice, "/openapi/v3") && may(&alice, "/apis/apps/v1") && !may(&alice, "/metrics"));
+        assert!(may(&User::master("admin"), "/metrics"));
     }
 }

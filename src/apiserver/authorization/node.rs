@@ -39,6 +39,7 @@ pub(super) fn may(node: &str, request: &ResourceRequest, query: &Query, facts: &
         ("", "secrets" | "configmaps" | "serviceaccounts", None) => {
             request.verb == Verb::Get && is_referenced(node, request, facts)
         }
+        ("", "serviceaccounts", Some("token")) => request.verb == Verb::Create && is_referenced(node, request, facts),
         ("", "services" | "namespaces", None) | ("node.k8s.io", "runtimeclasses", None) => request.verb.is_read(),
         ("run.minke.dev", "artifacts", None) => request.verb == Verb::Get && is_named(node, request, facts),
         ("run.minke.dev", "nodes", Some("tunnel")) => is_own && request.verb == Verb::Get,

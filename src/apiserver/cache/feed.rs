@@ -66,7 +66,7 @@ impl Caches {
     ) -> Result<(Self, Task<()>), FillError> {
         let caches = scheme
             .resources()
-            .filter(|resource| conversion::is_storage(resource))
+            .filter(|resource| resource.is_stored && conversion::is_storage(resource))
             .map(|resource| (storage_name(resource), Cache::new(Arc::clone(resource))))
             .collect();
         let caches = Self { shared: Arc::new(Shared { caches, applied: watch::Sender::new(Revision(0)) }) };

@@ -271,7 +271,7 @@ async fn what_pods_name_stays_when_space_is_short() {
 }
 
 #[tokio::test]
-async fn a_pod_runs_what_its_maker_may_read() {
+async fn a_pod_runs_what_its_maker_may_use() {
     let fixture = Fixture::new().await;
     let pod = |image: &str| json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": image}]}});
     let manager = || User::authenticated("system:kube-controller-manager", Vec::new());

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::scheme::Scheme;
 use api::status::Status;
 use axum::body::Body;
 use base::pki::Facts;
@@ -51,13 +50,8 @@ impl Service {
     }
 
     fn user(&self, request: &Request<Incoming>) -> Result<User, Status> {
-        authentication::authenticate(self.certificate.as_deref(), request.headers(), &self.entry.tokens, |id| {
-            let secrets = Scheme::builtin().resource("", "v1", "secrets")?;
-            authentication::TOKEN_PREFIXES.iter().find_map(|prefix| {
-                let name = format!("{prefix}{id}");
-                self.server.objects().find(secrets, Some("kube-system"), &name).ok()?.to_value().ok()
-            })
-        })
+        let known = |token: &str| self.server.token_user(token, &[]).map(|(user, _)| user);
+        authentication::authenticate(self.certificate.as_deref(), request.headers(), &self.entry.tokens, known)
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod get;
 pub(crate) mod list;
 mod own;
 pub(crate) mod patch;
+mod reviews;
 pub(crate) mod subresources;
 pub(crate) mod update;
 pub(crate) mod watch;
@@ -168,6 +169,7 @@ async fn dispatch(call: &Call, body: Body) -> Result<Answer, Status> {
     match (call.request.verb, call.request.name.is_some()) {
         (Verb::Get, _) => get::serve(call).await,
         (Verb::List, _) => list::serve(call).await,
+        (Verb::Create, false) if !call.resource.is_stored => reviews::serve(call, call.read(body).await?).await,
         (Verb::Create, false) => create::serve(call, call.read(body).await?).await,
         (Verb::Update, true) => update::serve(call, call.read(body).await?).await,
         (Verb::Patch, true) => patch::serve(call, call.read(body).await?).await,

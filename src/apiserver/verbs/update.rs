@@ -108,6 +108,7 @@ pub(crate) fn transition(
         }
         Part::Status => {
             (strategy.prepare_status)(&mut new, &old);
+            (strategy.stamp_status)(&mut new, &old, clock::now_seconds());
             strategy.validate_status
         }
         Part::Approval => {

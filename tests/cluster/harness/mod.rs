@@ -166,6 +166,16 @@ fn resource(group: &str, version: &str, kind: &str) -> ApiResource {
     ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk(group, version, kind))
 }
 
+/// Waits until `is` is true.
+pub(crate) async fn happens(what: &str, is: impl Fn() -> bool) {
+    let happened = async {
+        while !is() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, happened).await.unwrap_or_else(|_| panic!("{what}"));
+}
+
 /// A guest of ours, made by `cargo xtask guests`.
 pub(crate) fn guest(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/guests/{name}.wasm"));

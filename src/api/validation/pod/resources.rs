@@ -95,7 +95,7 @@ pub(in crate::validation) fn amount(errors: &mut ErrorList, path: &Path, name: &
 }
 
 /// A quantity; decoding lets in no other text.
-pub(super) fn read(quantity: &Value) -> Option<Quantity> {
+pub(in crate::validation) fn read(quantity: &Value) -> Option<Quantity> {
     quantity.as_str()?.parse().ok()
 }
 

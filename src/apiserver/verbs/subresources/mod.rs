@@ -4,6 +4,7 @@
 mod binding;
 mod eviction;
 mod scale;
+mod token;
 
 use api::status::Status;
 use axum::body::Body;
@@ -29,6 +30,7 @@ pub(crate) async fn serve(call: Call, body: Body) -> Result<Response<Body>, Stat
         ("attach", _) => return nodes::attach(call, body).await,
         ("binding", Verb::Create) => binding::serve(&call, call.read(body).await?).await?,
         ("eviction", Verb::Create) => eviction::serve(&call, call.read(body).await?).await?,
+        ("token", Verb::Create) => token::serve(&call, call.read(body).await?).await?,
         ("scale", _) => scale::serve(&call, call.read(body).await?).await?,
         (_, Verb::Get) => get::serve(&call).await?,
         ("status", Verb::Update) => replace(&call, body, Part::Status).await?,
