@@ -129,6 +129,12 @@ impl Connection {
         self.config.cluster_url.authority().map(ToString::to_string).unwrap_or_default()
     }
 
+    /// The certificate of the cluster's authority, in PEM; `None` where the system knows the authority.
+    #[must_use]
+    pub fn authority_pem(&self) -> Option<String> {
+        Some(pki::to_pem(self.config.root_cert.as_ref()?.first()?))
+    }
+
     /// The hash by which nodes know the cluster.
     ///
     /// # Errors

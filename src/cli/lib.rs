@@ -1,4 +1,4 @@
-//! Commands that only speak to a server: `run`, `push`, `token`, `backup`.
+//! Commands that only speak to a server: `run`, `push`, `token`, `user`, `backup`.
 //!
 //! Each is a file with its options and one function. A command finds its server as kubectl does ([`connect`]), writes
 //! what programs may read to standard output and what people want to know to standard error ([`terminal`]). This floor
@@ -13,6 +13,7 @@ pub mod push;
 pub mod run;
 pub mod terminal;
 pub mod token;
+pub mod user;
 pub mod version;
 
 mod attach;
@@ -45,6 +46,9 @@ pub enum Command {
     /// Make, list and revoke the tokens by which nodes join and registry clients log in.
     #[command(subcommand)]
     Token(token::Command),
+    /// Make people known to the cluster.
+    #[command(subcommand)]
+    User(user::Command),
     /// Copy the store of the running server to a file, from which `minke up --restore FILE` begins again.
     Backup(backup::Options),
 }
@@ -59,6 +63,7 @@ pub async fn run(command: Command, home: Option<PathBuf>) -> Result<ExitCode> {
         Command::Run(options) => run::run(options, home, &mut terminal).await,
         Command::Push(options) => push::run(options, home, &mut terminal).await,
         Command::Token(command) => token::run(command, home, &mut terminal).await,
+        Command::User(command) => user::run(command, home, &mut terminal).await,
         Command::Backup(options) => backup::run(options, home, &mut terminal).await,
     }
 }

@@ -210,7 +210,7 @@ pub(crate) fn letters<const N: usize>() -> String {
         .collect()
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }

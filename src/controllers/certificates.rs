@@ -1,5 +1,5 @@
-//! Certificates of nodes: asked for by a CertificateSigningRequest, approved, signed with the cluster's authority, and
-//! cleaned up after. What becomes of a request, [`rules`] decides.
+//! Certificates of nodes and clients: asked for by a CertificateSigningRequest, approved, signed with the cluster's
+//! authority, and cleaned up after. What becomes of a request, [`rules`] decides.
 
 mod rules;
 

@@ -10,14 +10,14 @@ use crate::harness::{Cluster, DEADLINE, guest};
 
 /// What a command did.
 #[derive(Debug, Eq, PartialEq)]
-struct Done {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Done {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// Runs `minke ARGS` as the cluster's administrator, with `input`.
-async fn minke(cluster: &Cluster, args: &[&str], input: &str) -> Done {
+pub(crate) async fn minke(cluster: &Cluster, args: &[&str], input: &str) -> Done {
     let mut child = Command::new(env!("CARGO_BIN_EXE_minke"))
         .args(args)
         .env("KUBECONFIG", cluster.data().join("kubeconfig"))

@@ -8,6 +8,7 @@
 
 mod harness;
 
+mod access;
 mod commands;
 mod control;
 mod crash;

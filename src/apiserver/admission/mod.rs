@@ -5,17 +5,22 @@
 
 mod artifacts;
 mod certificate_requests;
+mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
 mod node_taint;
 mod pods;
+mod service_account;
 mod services;
 
 use api::meta;
+use api::scheme::Resource;
 use api::status::Status;
 use serde_json::Value;
+use store::Revision;
 
 use crate::authorization::escalation;
+use crate::objects::unreadable;
 use crate::options::Keep;
 use crate::verbs::Call;
 use crate::verbs::update::Part;
@@ -31,15 +36,27 @@ pub(crate) fn admit_create(call: &Call, object: &mut Value, keep: Keep) -> Resul
         }
         ("", "pods") => {
             artifacts::check(call, object)?;
-            pods::admit_create(call, object)
+            pods::admit_create(call, object)?;
+            limit_ranger::admit_pod(call, object)
         }
         ("", "services") => services::admit_create(call, object, keep),
         ("certificates.k8s.io", "certificatesigningrequests") => certificate_requests::admit_create(call, object),
         ("rbac.authorization.k8s.io", plural) => check_rights(call, plural, object, None),
-        ("", "persistentvolumeclaims") => protect(object, "kubernetes.io/pvc-protection"),
+        ("", "persistentvolumeclaims") => {
+            protect(object, "kubernetes.io/pvc-protection")?;
+            limit_ranger::check_claim(call, object)
+        }
         ("", "persistentvolumes") => protect(object, "kubernetes.io/pv-protection"),
         _ => Ok(()),
     }
+}
+
+/// The objects of a resource in the namespace of a request, by name.
+fn in_namespace(call: &Call, resource: &Resource) -> Result<Vec<Value>, Status> {
+    let prefix = format!("{}/", call.namespace().unwrap_or_default());
+    let snapshot = call.objects().cache(resource)?.snapshot(Revision(0));
+    let found = snapshot.from(prefix.clone()).take_while(|(key, _)| key.starts_with(&prefix));
+    found.map(|(_, object)| object.to_value().map_err(unreadable)).collect()
 }
 
 /// `StorageObjectInUseProtection`: what is in use goes when it no longer is.
@@ -57,6 +74,7 @@ pub(crate) fn admit_update(call: &Call, part: Part, new: &mut Value, old: &Value
     node_restriction::check(call, part, new, Some(old))?;
     match (&*call.resource.group, &*call.resource.plural, part) {
         ("", "pods", Part::Main) => artifacts::check(call, new),
+        ("", "persistentvolumeclaims", Part::Main) => limit_ranger::check_claim(call, new),
         ("", "services", Part::Main) => services::admit_update(call, new, old),
         ("certificates.k8s.io", "certificatesigningrequests", Part::Approval | Part::Status) => {
             certificate_requests::check_signer(call, part, new, old)

@@ -1,37 +1,21 @@
-//! What upstream's default plugins do to a new pod: `ServiceAccount` (its account), `Priority`, `RuntimeClass`
-//! (overhead and node selector), `DefaultTolerationSeconds`.
+//! What upstream's default plugins do to a new pod: `ServiceAccount`, `Priority`, `RuntimeClass` (overhead and node
+//! selector), `DefaultTolerationSeconds`.
 
 use api::meta;
 use api::scheme::Scheme;
 use api::status::Status;
 use serde_json::{Value, json};
 
+use super::service_account;
 use crate::objects::unreadable;
 use crate::server::TolerationSeconds;
 use crate::verbs::Call;
 
 pub(super) fn admit_create(call: &Call, pod: &mut Value) -> Result<(), Status> {
-    service_account(call, pod)?;
+    service_account::admit_create(call, pod)?;
     priority(call, pod)?;
     runtime_class(call, pod)?;
     default_tolerations(pod, call.server.options().toleration_seconds);
-    Ok(())
-}
-
-/// A pod without an account gets its namespace's `default`; an account that is not there is refused.
-fn service_account(call: &Call, pod: &mut Value) -> Result<(), Status> {
-    let said = pod.pointer("/spec/serviceAccountName").and_then(Value::as_str).unwrap_or_default();
-    let account = if said.is_empty() { "default" } else { said }.to_owned();
-    let forbidden = |text: String| Status::forbidden("", "pods", meta::name(pod), &text);
-    let Some(accounts) = Scheme::builtin().resource("", "v1", "serviceaccounts") else { return Ok(()) };
-    let namespace = call.namespace().unwrap_or_default();
-    if call.objects().find(accounts, Some(namespace), &account).is_err() {
-        return Err(forbidden(format!(
-            "error looking up service account {namespace}/{account}: serviceaccount \"{account}\" not found"
-        )));
-    }
-    meta::set_at(pod, "/spec/serviceAccountName", account.clone().into());
-    meta::set_at(pod, "/spec/serviceAccount", account.into());
     Ok(())
 }
 

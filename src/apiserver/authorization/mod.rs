@@ -1,7 +1,7 @@
 //! What a caller may do.
 //!
 //! As upstream's `Node,RBAC`: `system:masters` may do all, a node only its own things and what is bound to it
-//! ([`node`]), everybody what roles give them ([`rbac`]; [`roles`] are those that every cluster has). Two small rules
+//! (`node`), everybody what roles give them (`rbac`; `roles` are those that every cluster has). Two small rules
 //! are our own: a bootstrap token reads its own certificate request, a registry token works on the artifacts of its
 //! namespace. Everything else is 403 in upstream's words.
 

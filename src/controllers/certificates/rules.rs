@@ -1,5 +1,7 @@
 //! What becomes of a certificate request: a function of the request alone.
 //!
+//! Certificates of ordinary clients are signed as soon as somebody has approved them.
+//!
 //! The rules for nodes' certificates are upstream's (`pkg/apis/certificates/helpers.go`, and the approver in
 //! `pkg/controller/certificates/approver`). Serving certificates upstream leaves to an administrator, because a node names
 //! the addresses in them itself; here they are approved where they name the node, and nothing that is the API server's.
@@ -50,11 +52,11 @@ pub(super) fn plan(request: &CertificateSigningRequest, protected: &BTreeSet<Str
         return Plan::Delete;
     }
     let is_done = certificate(request).is_some() || has("Denied") || has("Failed");
-    let Some(usage) = signer(request).filter(|_| !is_done) else { return Plan::Wait(left) };
-    match (valid(request, usage, protected), has("Approved")) {
-        (Ok(()), true) => Plan::Sign(usage, life(request)),
+    let Some(signer) = signer(request).filter(|_| !is_done) else { return Plan::Wait(left) };
+    match (valid(request, signer, protected), has("Approved")) {
+        (Ok(()), true) => Plan::Sign(signer.usage(), life(request)),
         (Err(why), true) => Plan::Fail(why),
-        (Ok(()), false) => approval(request, usage).map_or(Plan::Wait(left), Plan::Approve),
+        (Ok(()), false) => approval(request, signer).map_or(Plan::Wait(left), Plan::Approve),
         (Err(_), false) => Plan::Wait(left),
     }
 }
@@ -76,18 +78,43 @@ fn certificate(request: &CertificateSigningRequest) -> Option<&str> {
     std::str::from_utf8(&pem.0).ok()
 }
 
-/// What the signer that is asked for signs; `None` for those that are not ours.
-fn signer(request: &CertificateSigningRequest) -> Option<Usage> {
+/// Whose certificates are signed here.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Signer {
+    /// People's and programs', which an administrator approves.
+    Client,
+    /// By which nodes are known to the API server.
+    Node,
+    /// By which the API server knows nodes.
+    NodeServing,
+}
+
+impl Signer {
+    fn usage(self) -> Usage {
+        match self {
+            Self::Client | Self::Node => Usage::Client,
+            Self::NodeServing => Usage::Server,
+        }
+    }
+}
+
+/// The signer that is asked for; `None` for those that are not ours.
+fn signer(request: &CertificateSigningRequest) -> Option<Signer> {
     match request.spec.signer_name.as_str() {
-        "kubernetes.io/kube-apiserver-client-kubelet" => Some(Usage::Client),
-        "kubernetes.io/kubelet-serving" => Some(Usage::Server),
+        "kubernetes.io/kube-apiserver-client" => Some(Signer::Client),
+        "kubernetes.io/kube-apiserver-client-kubelet" => Some(Signer::Node),
+        "kubernetes.io/kubelet-serving" => Some(Signer::NodeServing),
         _ => None,
     }
 }
 
 /// Whether the request says what its signer signs.
-fn valid(request: &CertificateSigningRequest, usage: Usage, protected: &BTreeSet<String>) -> Result<(), String> {
+fn valid(request: &CertificateSigningRequest, signer: Signer, protected: &BTreeSet<String>) -> Result<(), String> {
     let facts = facts(request)?;
+    if signer == Signer::Client {
+        return valid_client(request);
+    }
+    let usage = signer.usage();
     if facts.organizations != [NODES] {
         return Err("organization in request is not system:nodes".to_owned());
     }
@@ -116,6 +143,16 @@ fn valid(request: &CertificateSigningRequest, usage: Usage, protected: &BTreeSet
     }
 }
 
+/// A client's certificate is for that alone. Whose it is, the approver decided.
+fn valid_client(request: &CertificateSigningRequest) -> Result<(), String> {
+    let allowed = BTreeSet::from(["client auth", "digital signature", "key encipherment"]);
+    let usages: BTreeSet<&str> = request.spec.usages.iter().flatten().map(String::as_str).collect();
+    match usages.is_subset(&allowed) && usages.contains("client auth") {
+        true => Ok(()),
+        false => Err(format!("usages did not match {allowed:?}")),
+    }
+}
+
 /// A node serves under its own name and its own addresses.
 fn names(facts: &Facts, node: &str, protected: &BTreeSet<String>) -> Result<(), String> {
     for name in &facts.names {
@@ -130,16 +167,18 @@ fn names(facts: &Facts, node: &str, protected: &BTreeSet<String>) -> Result<(), 
 }
 
 /// The text of an approval, where the caller may have what it asks for.
-fn approval(request: &CertificateSigningRequest, usage: Usage) -> Option<&'static str> {
+fn approval(request: &CertificateSigningRequest, signer: Signer) -> Option<&'static str> {
     let is_in = |group: &str| request.spec.groups.iter().flatten().any(|own| own == group);
     let own = facts(request).ok()?.common_name;
     let is_own = request.spec.username.as_ref() == Some(&own) && is_in(NODES);
-    match usage {
-        Usage::Client if is_own => Some("Auto approving self kubelet client certificate after SubjectAccessReview."),
-        Usage::Client if is_in(BOOTSTRAPPERS) => {
+    match signer {
+        Signer::Node if is_own => Some("Auto approving self kubelet client certificate after SubjectAccessReview."),
+        Signer::Node if is_in(BOOTSTRAPPERS) => {
             Some("Auto approving kubelet client certificate after SubjectAccessReview.")
         }
-        Usage::Server if is_own => Some("Auto approving kubelet serving certificate of the node that asks for it."),
+        Signer::NodeServing if is_own => {
+            Some("Auto approving kubelet serving certificate of the node that asks for it.")
+        }
         _ => None,
     }
 }
@@ -256,6 +295,17 @@ mod tests {
         check(&of_another_signer, "Wait(Some(86400s))");
         add(&mut of_another_signer, "Approved", NOW);
         check(&of_another_signer, "Wait(None)");
+    }
+
+    #[test]
+    fn a_persons_certificate_waits_for_an_administrator() {
+        let mut of_alice = request("alice", "system:authenticated", Usage::Client, &[]);
+        of_alice.spec.signer_name = "kubernetes.io/kube-apiserver-client".into();
+        check(&of_alice, "Wait(Some(86400s))");
+        add(&mut of_alice, "Approved", NOW);
+        check(&of_alice, "Sign(Client");
+        of_alice.spec.usages.as_mut().unwrap().push("server auth".into());
+        check(&of_alice, "Fail(\"usages did not match");
     }
 
     #[test]
