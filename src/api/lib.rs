@@ -18,6 +18,7 @@
 //! a misspelt field name is found by a test instead of the compiler.
 
 pub mod access;
+pub mod amounts;
 pub mod autoscaling;
 pub mod cron;
 pub mod decode;
@@ -31,6 +32,7 @@ pub mod openapi;
 pub mod patch;
 pub mod printers;
 pub mod quantity;
+pub mod quota;
 pub mod schema;
 pub mod scheme;
 pub mod selectors;

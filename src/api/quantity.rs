@@ -115,6 +115,12 @@ impl Quantity {
         self.nanos < 0
     }
 
+    /// What is left of this without the other.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self { nanos: self.nanos.saturating_sub(other.nanos), format: self.format }
+    }
+
     /// Both together; printed as the first, or as the second where the first is nothing.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {

@@ -18,7 +18,6 @@ pub(crate) fn warning(group: &str, plural: &str) -> Option<&'static str> {
         ("", "persistentvolumes" | "persistentvolumeclaims") => {
             "no controller of this version binds claims to volumes, and pods cannot use them yet"
         }
-        ("", "resourcequotas") => "nothing in this version counts what a namespace uses yet",
         ("policy", _) => "evictions of this version do not ask budgets yet",
         ("storage.k8s.io", _) => "nothing in this version makes or attaches volumes yet",
         _ => return None,

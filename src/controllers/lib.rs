@@ -19,6 +19,7 @@ mod node_ranges;
 pub mod nodes;
 mod pod_gc;
 mod pods;
+mod quotas;
 mod reconcile;
 mod resources;
 mod role_aggregation;
@@ -43,6 +44,7 @@ use crate::node_ranges::NodeRanges;
 use crate::nodes::eviction::TaintEviction;
 use crate::nodes::lifecycle::Lifecycle;
 use crate::pod_gc::PodGc;
+use crate::quotas::Quotas;
 use crate::role_aggregation::RoleAggregation;
 use crate::service_accounts::ServiceAccounts;
 use crate::volume_protection::{ClaimProtection, VolumeProtection};
@@ -90,6 +92,7 @@ pub async fn run(informers: Informers, options: Options, shutdown: Shutdown) {
         supervise("roles", &shutdown, || RoleAggregation::new(&informers).run(shutdown.clone())),
         supervise("claims in use", &shutdown, || ClaimProtection::new(&informers, &pods).run(shutdown.clone())),
         supervise("volumes in use", &shutdown, || VolumeProtection::new(&informers).run(shutdown.clone())),
+        supervise("quotas", &shutdown, || Quotas::new(&informers, &pods).run(shutdown.clone())),
         supervise("namespaces", &shutdown, || Namespaces::new(&informers).run(shutdown.clone())),
         supervise("garbage collector", &shutdown, || Garbage::new(client).run(shutdown.clone())),
         supervise("node lifecycle", &shutdown, || {

@@ -17,8 +17,8 @@ use crate::reconcile::{self, Next, Outcome};
 /// The manager of the rules that this writes, as upstream's.
 const MANAGER: &str = "clusterrole-aggregation-controller";
 
-/// How many roles are looked at beside one another, as upstream.
-const WORKERS: usize = 5;
+/// The one key: all roles are looked at together.
+const ALL: &str = "all";
 
 /// The controller.
 pub(crate) struct RoleAggregation {
@@ -33,33 +33,26 @@ impl RoleAggregation {
 
     pub(crate) async fn run(self, shutdown: Shutdown) {
         let queue = Queue::new();
-        let roles = self.roles.clone();
-        // Any role may be one that another gathers.
-        let _roles = self.roles.subscribe({
-            let queue = queue.clone();
-            move |change| {
-                queue.add(change.key.clone());
-                let all = roles.all();
-                let aggregating = all.iter().filter(|(_, role)| role.aggregation_rule.is_some());
-                aggregating.for_each(|(key, _)| queue.add(key.clone()));
-            }
-        });
+        // Any role may be one that another gathers, and there are few that gather.
+        let _roles = reconcile::feed(&self.roles, &queue, |_| Key::of_cluster(ALL));
         if shutdown.or(self.roles.synced()).await.is_some() {
-            reconcile::run(&queue, WORKERS, &shutdown, |key| self.sync(key)).await;
+            reconcile::run(&queue, 1, &shutdown, |_| self.sync()).await;
         }
     }
 
-    async fn sync(&self, key: Key) -> Outcome {
-        let Some(role) = self.roles.get(&key) else { return Ok(Next::Changed) };
+    async fn sync(&self) -> Outcome {
         let all = self.roles.all();
-        let Some(rules) = gathered(&role, all.values().map(AsRef::as_ref)) else { return Ok(Next::Changed) };
-        if role.rules.as_deref().unwrap_or_default() == rules {
-            return Ok(Next::Changed);
+        for (key, role) in &all {
+            let gathered = gathered(role, all.values().map(AsRef::as_ref));
+            let Some(rules) = gathered.filter(|rules| role.rules.as_deref().unwrap_or_default() != rules) else {
+                continue;
+            };
+            let patch = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+                "metadata": {"name": key.name}, "rules": rules});
+            let api: Api<ClusterRole> = Api::all(self.client.clone());
+            let params = PatchParams::apply(MANAGER).force();
+            refusal::found(api.patch(&key.name, &params, &Patch::Apply(patch)).await)?;
         }
-        let patch = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-            "metadata": {"name": key.name}, "rules": rules});
-        let api: Api<ClusterRole> = Api::all(self.client.clone());
-        refusal::found(api.patch(&key.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(patch)).await)?;
         Ok(Next::Changed)
     }
 }

@@ -54,3 +54,22 @@ async fn one_process_measures_server_node_and_itself_in_one_answer() {
         assert_eq!(text.matches(&format!("# TYPE {name} gauge")).count(), 1, "{name} in\n{text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_bounds_what_a_namespace_uses_and_is_counted() {
+    let cluster = Cluster::up().await;
+    let quota = "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: q}\nspec: {hard: {count/configmaps: \"2\"}}";
+    cluster.create(quota).await;
+    let used = |count: &'static str| move |quota: &Value| quota["status"]["used"]["count/configmaps"] == count;
+    // The authority's certificate is one.
+    cluster.until("ResourceQuota", "q", used("1")).await;
+    let map = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}");
+    cluster.create(&map("a")).await;
+    cluster.until("ResourceQuota", "q", used("2")).await;
+    let refused = cluster.try_create(&map("b")).await.unwrap_err();
+    let why = "exceeded quota: q, requested: count/configmaps=1, used: count/configmaps=2, limited: count/configmaps=2";
+    assert_eq!(refused, format!("configmaps \"b\" is forbidden: {why}"));
+    cluster.delete("ConfigMap", "a").await;
+    cluster.until("ResourceQuota", "q", used("1")).await;
+    cluster.create(&map("b")).await;
+}

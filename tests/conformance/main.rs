@@ -13,6 +13,7 @@
 mod difference;
 mod exchange;
 mod headers;
+mod kinds;
 mod known;
 mod session;
 mod settle;
@@ -41,6 +42,7 @@ macro_rules! tables {
 
 tables![
     access,
+    admission,
     deletion,
     discovery,
     forms,

@@ -2,8 +2,7 @@
 //!
 //! Words as upstream's (`plugin/pkg/admission/limitranger`).
 
-use std::collections::BTreeMap;
-
+use api::amounts::{self, Amounts};
 use api::meta;
 use api::quantity::Quantity;
 use api::scheme::Scheme;
@@ -14,9 +13,6 @@ use super::in_namespace;
 use crate::verbs::Call;
 
 const ANNOTATION: &str = "kubernetes.io/limit-ranger";
-
-/// Amounts by the name of the resource.
-type Amounts = BTreeMap<String, Quantity>;
 
 /// Gives a new pod's containers what they do not say, and refuses what is out of bounds.
 pub(super) fn admit_pod(call: &Call, pod: &mut Value) -> Result<(), Status> {
@@ -100,25 +96,25 @@ fn pod_errors(pod: &Value, range: &Value) -> Vec<String> {
     let mut errors = Vec::new();
     for limit in limits_of(range, "Container") {
         for container in main.iter().chain(&init) {
-            let (requests, limits) = (amounts(container, "requests"), amounts(container, "limits"));
+            let (requests, limits) =
+                (amounts::of_container(container, "requests"), amounts::of_container(container, "limits"));
             errors.extend(bounds(limit, "Container", &requests, &limits));
         }
     }
     for limit in limits_of(range, "Pod") {
-        let sum = |field: &str| of_pod(&main, &init, field);
-        errors.extend(bounds(limit, "Pod", &sum("requests"), &sum("limits")));
+        errors.extend(bounds(limit, "Pod", &amounts::of_pod(pod, "requests"), &amounts::of_pod(pod, "limits")));
     }
     errors
 }
 
 fn claim_errors(claim: &Value, range: &Value) -> Vec<String> {
-    let asked = quantities(claim.pointer("/spec/resources/requests"));
+    let asked = amounts::read(claim.pointer("/spec/resources/requests"));
     let mut errors = Vec::new();
     for limit in limits_of(range, "PersistentVolumeClaim") {
-        for (name, least) in quantities(limit.get("min")) {
+        for (name, least) in amounts::read(limit.get("min")) {
             errors.extend(below(&name, "PersistentVolumeClaim", least, asked.get(&name).copied(), None));
         }
-        for (name, most) in quantities(limit.get("max")) {
+        for (name, most) in amounts::read(limit.get("max")) {
             match asked.get(&name) {
                 None => errors.push(format!(
                     "maximum {name} usage per PersistentVolumeClaim is {most}.  No request is specified"
@@ -135,10 +131,10 @@ fn claim_errors(claim: &Value, range: &Value) -> Vec<String> {
 /// What requests and limits are out of the bounds of one limit.
 fn bounds(limit: &Value, kind: &str, requests: &Amounts, limits: &Amounts) -> Vec<String> {
     let mut errors = Vec::new();
-    for (name, least) in quantities(limit.get("min")) {
+    for (name, least) in amounts::read(limit.get("min")) {
         errors.extend(below(&name, kind, least, requests.get(&name).copied(), limits.get(&name).copied()));
     }
-    for (name, most) in quantities(limit.get("max")) {
+    for (name, most) in amounts::read(limit.get("max")) {
         let (asked, bound) = (requests.get(&name), limits.get(&name));
         let told = format!("maximum {name} usage per {kind} is {most}");
         match bound {
@@ -151,7 +147,7 @@ fn bounds(limit: &Value, kind: &str, requests: &Amounts, limits: &Amounts) -> Ve
             }
         }
     }
-    for (name, most) in quantities(limit.get("maxLimitRequestRatio")) {
+    for (name, most) in amounts::read(limit.get("maxLimitRequestRatio")) {
         let told = format!("{name} max limit to request ratio per {kind} is {most}");
         let given = |amounts: &Amounts| amounts.get(&name).copied().filter(|amount| !amount.is_zero());
         match (given(requests), given(limits)) {
@@ -178,52 +174,6 @@ fn below(name: &str, kind: &str, least: Quantity, asked: Option<Quantity>, bound
         (_, Some(bound)) if bound < least => Some(format!("{told}, but limit is {bound}")),
         _ => None,
     }
-}
-
-/// What a whole pod takes: the sum of its containers and of the init containers that go on, or the largest of the other
-/// init containers with those before it that go on.
-fn of_pod(main: &[Value], init: &[Value], field: &str) -> Amounts {
-    let mut running = Amounts::new();
-    let mut starting = Amounts::new();
-    for container in init {
-        let own = amounts(container, field);
-        if container.get("restartPolicy").and_then(Value::as_str) == Some("Always") {
-            add(&mut running, &own);
-            raise(&mut starting, &running);
-        } else {
-            let mut together = running.clone();
-            add(&mut together, &own);
-            raise(&mut starting, &together);
-        }
-    }
-    for container in main {
-        add(&mut running, &amounts(container, field));
-    }
-    raise(&mut running, &starting);
-    running
-}
-
-fn add(sum: &mut Amounts, more: &Amounts) {
-    for (name, amount) in more {
-        let total = sum.get(name).map_or(*amount, |sum| sum.plus(*amount));
-        sum.insert(name.clone(), total);
-    }
-}
-
-fn raise(to: &mut Amounts, at_least: &Amounts) {
-    for (name, amount) in at_least {
-        let most = to.get(name).map_or(*amount, |to| *to.max(amount));
-        to.insert(name.clone(), most);
-    }
-}
-
-fn amounts(container: &Value, field: &str) -> Amounts {
-    quantities(container.pointer(&format!("/resources/{field}")))
-}
-
-fn quantities(map: Option<&Value>) -> Amounts {
-    let entries = map.and_then(Value::as_object).into_iter().flatten();
-    entries.filter_map(|(name, amount)| Some((name.clone(), Quantity::parse(amount.as_str()?).ok()?))).collect()
 }
 
 /// The limits of a range that are about a type.
@@ -281,20 +231,6 @@ mod tests {
             json!({"limits": {"cpu": "3"}, "requests": {"cpu": "1"}}),
             &["cpu max limit to request ratio per Container is 2, but provided ratio is 3.000000"],
         );
-    }
-
-    #[test]
-    fn a_pod_takes_what_its_containers_take_together_or_its_greediest_beginning() {
-        let container =
-            |cpu: &str, policy: Value| json!({"resources": {"requests": {"cpu": cpu}}, "restartPolicy": policy});
-        let cpu = |init: &[Value]| {
-            let main = [container("1", Value::Null), container("1", Value::Null)];
-            of_pod(&main, init, "requests")["cpu"].to_string()
-        };
-        assert_eq!(cpu(&[]), "2");
-        assert_eq!(cpu(&[container("5", Value::Null)]), "5");
-        assert_eq!(cpu(&[container("1", "Always".into())]), "3");
-        assert_eq!(cpu(&[container("1", "Always".into()), container("5", Value::Null)]), "6");
     }
 
     #[test]

@@ -5,11 +5,13 @@
 
 mod artifacts;
 mod certificate_requests;
+mod classes;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
 mod node_taint;
 mod pods;
+pub(crate) mod resource_quota;
 mod service_account;
 mod services;
 
@@ -42,7 +44,9 @@ pub(crate) fn admit_create(call: &Call, object: &mut Value, keep: Keep) -> Resul
         ("", "services") => services::admit_create(call, object, keep),
         ("certificates.k8s.io", "certificatesigningrequests") => certificate_requests::admit_create(call, object),
         ("rbac.authorization.k8s.io", plural) => check_rights(call, plural, object, None),
+        ("networking.k8s.io", "ingresses") => classes::admit_ingress(call, object),
         ("", "persistentvolumeclaims") => {
+            classes::admit_claim(call, object)?;
             protect(object, "kubernetes.io/pvc-protection")?;
             limit_ranger::check_claim(call, object)
         }
@@ -74,7 +78,10 @@ pub(crate) fn admit_update(call: &Call, part: Part, new: &mut Value, old: &Value
     node_restriction::check(call, part, new, Some(old))?;
     match (&*call.resource.group, &*call.resource.plural, part) {
         ("", "pods", Part::Main) => artifacts::check(call, new),
-        ("", "persistentvolumeclaims", Part::Main) => limit_ranger::check_claim(call, new),
+        ("", "persistentvolumeclaims", Part::Main) => {
+            limit_ranger::check_claim(call, new)?;
+            classes::check_growth(call, new, old)
+        }
         ("", "services", Part::Main) => services::admit_update(call, new, old),
         ("certificates.k8s.io", "certificatesigningrequests", Part::Approval | Part::Status) => {
             certificate_requests::check_signer(call, part, new, old)

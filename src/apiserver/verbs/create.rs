@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::{Call, decode};
-use crate::admission;
+use crate::admission::{self, resource_quota};
 use crate::conversion;
 use crate::field_manager;
 use crate::idle;
@@ -52,6 +52,7 @@ pub(crate) async fn create(
             return Err(Status::internal_plain("resourceVersion should not be set on objects to be created"));
         }
         let name = meta::name(&object).to_owned();
+        let charged = resource_quota::charge(call, &object, options.keep).await?;
         let stored = conversion::to_storage(resource, object);
         let created = call.objects().create(resource, call.namespace(), &name, stored, options.keep).await;
         match created {
@@ -59,8 +60,12 @@ pub(crate) async fn create(
                 idle::warning(&resource.group, &resource.plural).into_iter().for_each(|warning| call.warn(warning));
                 return Ok(conversion::from_storage(resource, value));
             }
-            Err(status) if is_generated && status.is_already_exists() && attempt < NAME_TRIES_MAX => {}
-            Err(status) => return Err(status),
+            Err(status) => {
+                resource_quota::give_back(call, charged).await;
+                if !(is_generated && status.is_already_exists() && attempt < NAME_TRIES_MAX) {
+                    return Err(status);
+                }
+            }
         }
     }
     Err(Status::internal("no free name was found"))
