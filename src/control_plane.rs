@@ -12,7 +12,7 @@ use apiserver::authentication::User;
 use apiserver::bootstrap::{self, Keys};
 use apiserver::serve::renewal::Renewal;
 use apiserver::serve::{self, Entry, tls};
-use apiserver::{ApiServer, TolerationSeconds, services};
+use apiserver::{ApiServer, Authorities, TolerationSeconds, services};
 use base::pki::Authority;
 use base::shutdown::{self, Trigger};
 use base::task::{self, Task};
@@ -61,7 +61,7 @@ impl ControlPlane {
             names: names.clone(),
             url: url.clone(),
         })?;
-        let Keys { authority, serving, service_accounts, is_new, .. } = keys;
+        let Keys { authority, serving, service_accounts, front_proxy_pem, is_new, .. } = keys;
         let authority = Arc::new(authority);
         let store = open_store(folder, options).await?;
         let content = ContentStore::open(artifacts.content(folder)).await?;
@@ -69,6 +69,10 @@ impl ControlPlane {
         let (end_of_serving, shutdown) = shutdown::channel();
         let server_options = apiserver::Options {
             advertised: host::reachable(address),
+            authorities: Some(Authorities {
+                clients: authority.certificate_pem().to_owned(),
+                front_proxy: front_proxy_pem,
+            }),
             service_account_keys: Some(service_accounts),
             backup_folder: Some(folder.to_owned()),
             ..server_options(options)?

@@ -8,8 +8,9 @@
 //!
 //! Reading order: [`scheme`] (a row a resource), [`schema`] (types), [`decode`] (bytes to canonical objects),
 //! [`strategies`] with [`defaults`], [`validation`] and [`printers`] (what differs between kinds), [`patch`] and
-//! [`managed`] (what becomes of a write), [`meta`] and [`status`] (what all kinds share), [`events`] (the one kind with two forms), [`selectors`],
-//! [`quantity`], [`names`], then [`discovery`] and [`openapi`] (how the table is told to clients).
+//! [`managed`] (what becomes of a write), [`meta`] and [`status`] (what all kinds share), [`events`] and [`autoscaling`]
+//! (the kinds with two forms), [`access`], [`quota`] and [`pod_security`] (what is allowed, as functions), [`selectors`],
+//! [`quantity`] with [`amounts`], [`names`], then [`discovery`] and [`openapi`] (how the table is told to clients).
 //!
 //! # Why
 //!
@@ -30,6 +31,7 @@ pub mod meta;
 pub mod names;
 pub mod openapi;
 pub mod patch;
+pub mod pod_security;
 pub mod printers;
 pub mod quantity;
 pub mod quota;

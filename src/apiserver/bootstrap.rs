@@ -55,6 +55,8 @@ pub struct Keys {
     pub serving: Identity,
     /// With which the server asks nodes: `apiserver-kubelet-client.crt`.
     pub kubelet_client: Identity,
+    /// The certificate of the authority that signs aggregators, in PEM: `front-proxy-ca.crt`.
+    pub front_proxy_pem: String,
     /// Signs the tokens of service accounts: `sa.pub` and `sa.key`, in PEM.
     pub service_accounts: (String, String),
     /// Whether the authority was made by this call: the cluster is new.
@@ -93,7 +95,14 @@ pub fn prepare(options: &Options) -> Result<Keys, Error> {
     let service_accounts = service_account_keys(&folder)?;
     let kubeconfig = kubeconfig(&options.url, authority.certificate_pem(), &admin);
     files::write(&options.folder.join("kubeconfig"), kubeconfig.as_bytes(), Access::Private)?;
-    Ok(Keys { authority, serving, kubelet_client, service_accounts, is_new })
+    Ok(Keys {
+        front_proxy_pem: front_proxy.certificate_pem().to_owned(),
+        authority,
+        serving,
+        kubelet_client,
+        service_accounts,
+        is_new,
+    })
 }
 
 /// The serving certificate, made anew when it is due or lacks a name.

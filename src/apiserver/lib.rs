@@ -46,7 +46,7 @@ pub mod server;
 pub mod services;
 pub mod version;
 
-pub use server::{ApiServer, InProcess, Options, StartError, TolerationSeconds};
+pub use server::{ApiServer, Authorities, InProcess, Options, StartError, TolerationSeconds};
 
 #[cfg(test)]
 mod tests;

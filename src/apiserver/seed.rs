@@ -12,8 +12,9 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use crate::authentication::User;
+use crate::authorization::Facts as _;
 use crate::authorization::roles::{self, DefaultObject};
-use crate::server::ApiServer;
+use crate::server::{ApiServer, Authorities};
 
 /// What could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -51,8 +52,35 @@ pub(crate) async fn plant(server: &ApiServer) -> Result<(), Error> {
             "value": value, "description": description});
         create(server, "/apis/scheduling.k8s.io/v1/priorityclasses", &class).await?;
     }
+    if let Some(authorities) = &server.options().authorities {
+        tell_authorities(server, authorities).await?;
+    }
     let planted = futures::stream::iter(roles::defaults()).map(|default| plant_role(server, default));
     planted.buffer_unordered(MADE_AT_ONCE).try_collect().await
+}
+
+/// Tells servers that extend this one whom to trust, as upstream's `cluster-authentication-info`.
+async fn tell_authorities(server: &ApiServer, authorities: &Authorities) -> Result<(), Error> {
+    const NAME: &str = "extension-apiserver-authentication";
+    let path = "/api/v1/namespaces/kube-system/configmaps";
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME, "namespace": "kube-system"}, "data": {
+        "client-ca-file": authorities.clients,
+        "requestheader-allowed-names": "[\"front-proxy-client\"]",
+        "requestheader-client-ca-file": authorities.front_proxy,
+        "requestheader-extra-headers-prefix": "[\"X-Remote-Extra-\"]",
+        "requestheader-group-headers": "[\"X-Remote-Group\"]",
+        "requestheader-uid-headers": "[\"X-Remote-Uid\"]",
+        "requestheader-username-headers": "[\"X-Remote-User\"]",
+    }});
+    let path = match server.object("", "configmaps", Some("kube-system"), NAME) {
+        None => return create(server, path, &map).await,
+        Some(found) if found.get("data") == map.get("data") => return Ok(()),
+        Some(_) => format!("{path}/{NAME}"),
+    };
+    match ask(server, Method::PUT, &path, &map).await.0 {
+        code if code.is_success() => Ok(()),
+        code => Err(Error { path, code }),
+    }
 }
 
 /// Makes a role or binding, or gives back what it lacks.

@@ -53,11 +53,22 @@ pub struct Options {
     /// Where clients reach this server, upstream's `--advertise-address` and `--secure-port`; the Service
     /// `default/kubernetes` leads there. `None` where nobody does over a network.
     pub advertised: Option<SocketAddr>,
+    /// Whose certificates are trusted, for servers that extend this one.
+    pub authorities: Option<Authorities>,
     /// With which the tokens of service accounts are signed: the public and the private key in PEM. `None` makes new ones,
     /// and the tokens end with the server.
     pub service_account_keys: Option<(String, String)>,
     /// Where backups are put together, with room for one as large as the store; `None` gives none.
     pub backup_folder: Option<PathBuf>,
+}
+
+/// The certificates of authorities, in PEM.
+#[derive(Clone, Debug)]
+pub struct Authorities {
+    /// Signs clients.
+    pub clients: String,
+    /// Signs aggregators, which speak for others.
+    pub front_proxy: String,
 }
 
 /// What `DefaultTolerationSeconds` gives to pods, in seconds; upstream's flags of the same names.
@@ -80,6 +91,7 @@ impl Options {
             toleration_seconds,
             event_ttl: Duration::from_hours(1),
             advertised: None,
+            authorities: None,
             service_account_keys: None,
             backup_folder: None,
         }

@@ -10,6 +10,7 @@ mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
 mod node_taint;
+mod pod_security;
 mod pods;
 pub(crate) mod resource_quota;
 mod service_account;
@@ -39,9 +40,11 @@ pub(crate) fn admit_create(call: &Call, object: &mut Value, keep: Keep) -> Resul
         ("", "pods") => {
             artifacts::check(call, object)?;
             pods::admit_create(call, object)?;
-            limit_ranger::admit_pod(call, object)
+            limit_ranger::admit_pod(call, object)?;
+            pod_security::check(call, object)
         }
         ("", "services") => services::admit_create(call, object, keep),
+        ("", "namespaces") => pod_security::check_namespace(object),
         ("certificates.k8s.io", "certificatesigningrequests") => certificate_requests::admit_create(call, object),
         ("rbac.authorization.k8s.io", plural) => check_rights(call, plural, object, None),
         ("networking.k8s.io", "ingresses") => classes::admit_ingress(call, object),
@@ -51,6 +54,7 @@ pub(crate) fn admit_create(call: &Call, object: &mut Value, keep: Keep) -> Resul
             limit_ranger::check_claim(call, object)
         }
         ("", "persistentvolumes") => protect(object, "kubernetes.io/pv-protection"),
+        ("" | "apps" | "batch", _) => pod_security::check(call, object),
         _ => Ok(()),
     }
 }
@@ -77,7 +81,12 @@ fn protect(object: &mut Value, finalizer: &str) -> Result<(), Status> {
 pub(crate) fn admit_update(call: &Call, part: Part, new: &mut Value, old: &Value) -> Result<(), Status> {
     node_restriction::check(call, part, new, Some(old))?;
     match (&*call.resource.group, &*call.resource.plural, part) {
-        ("", "pods", Part::Main) => artifacts::check(call, new),
+        ("", "pods", Part::Main) => {
+            artifacts::check(call, new)?;
+            pod_security::check(call, new)
+        }
+        ("", "namespaces", Part::Main) => pod_security::check_namespace(new),
+        ("apps" | "batch", _, Part::Main) => pod_security::check(call, new),
         ("", "persistentvolumeclaims", Part::Main) => {
             limit_ranger::check_claim(call, new)?;
             classes::check_growth(call, new, old)

@@ -30,9 +30,10 @@ use crate::server::ApiServer;
 pub(crate) trait Facts {
     /// The object, if it is there.
     fn object(&self, group: &str, plural: &str, namespace: Option<&str>, name: &str) -> Option<Value>;
-    /// The pods that are bound to a node and have `word` somewhere in their text: a node may have thousands, and only
-    /// the few that may name something are worth reading.
-    fn pods_of(&self, node: &str, word: &str) -> Vec<Value>;
+    /// Whether `is` is true of some pod (of the namespace, where one is given) that is bound to a node and has `word`
+    /// somewhere in its text: a node may have thousands, only those that may name something are worth reading, and the
+    /// first that does is enough.
+    fn some_pod(&self, node: &str, namespace: Option<&str>, word: &str, is: &dyn Fn(&Value) -> bool) -> bool;
     /// Roles and bindings.
     fn policy(&self) -> Arc<Policy>;
 }
@@ -211,14 +212,15 @@ impl Facts for ApiServer {
         self.objects().find(resource, namespace, name).ok()?.to_value().ok()
     }
 
-    fn pods_of(&self, node: &str, word: &str) -> Vec<Value> {
-        let Some(pods) = Scheme::builtin().resource("", "v1", "pods") else { return Vec::new() };
-        let Ok(cache) = self.objects().cache(pods) else { return Vec::new() };
+    fn some_pod(&self, node: &str, namespace: Option<&str>, word: &str, is: &dyn Fn(&Value) -> bool) -> bool {
+        let Some(pods) = Scheme::builtin().resource("", "v1", "pods") else { return false };
+        let Ok(cache) = self.objects().cache(pods) else { return false };
         let snapshot = cache.snapshot(store::Revision(0));
+        let prefix = namespace.map(|namespace| format!("{namespace}/")).unwrap_or_default();
         let finder = memmem::Finder::new(word);
-        let may_name = |pod: &&Arc<Object>| finder.find(pod.list_form()).is_some();
-        let bound = snapshot.objects.values().filter(|pod| pod.field("spec.nodeName") == node);
-        bound.filter(may_name).filter_map(|pod| pod.to_value().ok()).collect()
+        let may_name = |pod: &Arc<Object>| pod.field("spec.nodeName") == node && finder.find(pod.list_form()).is_some();
+        let found = snapshot.from(prefix.clone()).take_while(|(key, _)| key.starts_with(&prefix));
+        found.map(|(_, pod)| pod).any(|pod| may_name(pod) && pod.to_value().is_ok_and(|pod| is(&pod)))
     }
 
     fn policy(&self) -> Arc<Policy> {
@@ -246,10 +248,10 @@ mod tests {
             }
         }
 
-        fn pods_of(&self, _: &str, _: &str) -> Vec<Value> {
-            vec![json!({"metadata": {"namespace": "n"}, "spec": {"serviceAccountName": "default",
+        fn some_pod(&self, _: &str, _: Option<&str>, _: &str, is: &dyn Fn(&Value) -> bool) -> bool {
+            is(&json!({"metadata": {"namespace": "n"}, "spec": {"serviceAccountName": "default",
                 "volumes": [{"secret": {"secretName": "used"}}],
-                "containers": [{"image": "registry.minke.local/n/app:v1", "envFrom": [{"configMapRef": {"name": "env"}}]}]}})]
+                "containers": [{"image": "registry.minke.local/n/app:v1", "envFrom": [{"configMapRef": {"name": "env"}}]}]}}))
         }
 
         /// Those that every cluster has.

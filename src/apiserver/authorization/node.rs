@@ -70,7 +70,7 @@ fn is_referenced(node: &str, request: &ResourceRequest, facts: &impl Facts) -> b
         "configmaps" => &["configMap", "configMapRef", "configMapKeyRef"],
         _ => &["serviceAccountName"],
     };
-    facts.pods_of(node, name).iter().any(|pod| {
+    facts.some_pod(node, Some(namespace), name, &|pod| {
         api::meta::namespace(pod) == Some(namespace) && pod.get("spec").is_some_and(|spec| names(spec, keys, name))
     })
 }
@@ -79,11 +79,10 @@ fn is_referenced(node: &str, request: &ResourceRequest, facts: &impl Facts) -> b
 fn is_named(node: &str, request: &ResourceRequest, facts: &impl Facts) -> bool {
     let (Some(namespace), Some(name)) = (&request.namespace, &request.name) else { return false };
     let repository = format!("{namespace}/{name}");
-    facts
-        .pods_of(node, &repository)
-        .iter()
-        .flat_map(registry::images_of)
-        .any(|image| image.is_built_in() && image.repository().as_str() == repository)
+    facts.some_pod(node, None, &repository, &|pod| {
+        let images = registry::images_of(pod);
+        images.iter().any(|image| image.is_built_in() && image.repository().as_str() == repository)
+    })
 }
 
 /// Whether `name` stands somewhere in `value` under one of `keys`: as text, or as the `name` of an object or of a
