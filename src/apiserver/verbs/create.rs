@@ -78,8 +78,9 @@ fn prepare(call: &Call, object: &mut Value, options: &WriteOptions, managers: Op
     meta::fill_create(object, &uuid::Uuid::new_v4().to_string(), clock::now_seconds());
     (strategy.defaults)(object);
     managers.unwrap_or_else(|| field_manager::of_created(call, object)).put(object);
-    (strategy.prepare_create)(object);
     admission::admit_create(call, object, options.keep)?;
+    // What is derived of the object is derived of what admission made of it.
+    (strategy.prepare_create)(object);
     let mut errors = meta::validate_create(object, resource);
     errors.extend((strategy.validate)(object));
     if !errors.is_empty() {
