@@ -9,7 +9,7 @@
 //! Reading order: [`scheme`] (a row a resource), [`schema`] (types), [`decode`] (bytes to canonical objects),
 //! [`strategies`] with [`defaults`], [`validation`] and [`printers`] (what differs between kinds), [`patch`] and
 //! [`managed`] (what becomes of a write), [`meta`] and [`status`] (what all kinds share), [`events`] and [`autoscaling`]
-//! (the kinds with two forms), [`access`], [`quota`] and [`pod_security`] (what is allowed, as functions), [`selectors`],
+//! (the kinds with two forms), [`custom`] (kinds made at run time), [`access`], [`quota`] and [`pod_security`] (what is allowed, as functions), [`selectors`],
 //! [`quantity`] with [`amounts`], [`names`], then [`discovery`] and [`openapi`] (how the table is told to clients).
 //!
 //! # Why
@@ -22,6 +22,7 @@ pub mod access;
 pub mod amounts;
 pub mod autoscaling;
 pub mod cron;
+pub mod custom;
 pub mod decode;
 pub mod defaults;
 pub mod discovery;
@@ -31,6 +32,7 @@ pub mod meta;
 pub mod names;
 pub mod openapi;
 pub mod patch;
+pub mod pattern;
 pub mod pod_security;
 pub mod printers;
 pub mod quantity;

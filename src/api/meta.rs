@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
+pub(crate) use validation::validate_embedded;
 pub use validation::{validate_create, validate_update};
 
 /// `kind`, or empty.

@@ -2,6 +2,7 @@
 //!
 //! Builtin rows are in `builtin`. A row owns its names, so that CustomResourceDefinitions can add rows at run time.
 
+mod behaviour;
 mod builtin;
 mod strategy;
 
@@ -10,8 +11,8 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
+use crate::custom;
 use crate::schema;
-use crate::selectors;
 
 pub use strategy::Strategy;
 
@@ -58,9 +59,11 @@ pub struct Resource {
     /// How they become those that are stored, and back; `None` where they are stored as they are served.
     pub conversion: Option<Conversion>,
     /// The type of its objects.
-    pub schema: schema::Id,
-    /// What differs between kinds.
+    pub schema: schema::Root,
+    /// What differs between builtin kinds.
     pub strategy: Strategy,
+    /// What a custom kind does beyond its strategy; `None` for builtin ones.
+    pub custom: Option<Arc<custom::Kind>>,
 }
 
 /// A part of an object, or something to do to it, with its own path.
@@ -95,12 +98,20 @@ pub struct Storage {
 }
 
 /// Between the form in which a resource is served and the one in which it is stored.
-#[derive(Clone, Copy, Debug)]
-pub struct Conversion {
-    /// The form to store.
-    pub to_storage: fn(Value) -> Value,
-    /// The form to serve.
-    pub from_storage: fn(Value) -> Value,
+#[derive(Clone, Debug)]
+pub enum Conversion {
+    /// A builtin kind's two forms.
+    Functions {
+        /// The form to store.
+        to_storage: fn(Value) -> Value,
+        /// The form to serve.
+        from_storage: fn(Value) -> Value,
+    },
+    /// Another version of a custom kind than the one that is stored.
+    Version {
+        /// The version that is stored.
+        stored: Name,
+    },
 }
 
 /// Whether objects live in namespaces.
@@ -149,6 +160,12 @@ impl Scheme {
             scheme.add(row);
         }
         scheme
+    }
+
+    /// The same with more rows behind its own.
+    #[must_use]
+    pub fn with(&self, rows: impl IntoIterator<Item = Arc<Resource>>) -> Self {
+        Self { rows: self.rows.iter().cloned().chain(rows).collect() }
     }
 
     /// Adds a row, or replaces the one of the same group, version and plural.
@@ -217,6 +234,31 @@ impl Resource {
         }
     }
 
+    /// A resource of which nothing is known but where its objects are stored: its definition is not read yet, or gone.
+    #[must_use]
+    pub fn unserved(group: &str, plural: &str) -> Option<Self> {
+        let (group, plural): (Name, Name) = (Name::Owned(group.to_owned()), Name::Owned(plural.to_owned()));
+        Some(Self {
+            version: Name::default(),
+            kind: Name::default(),
+            list_kind: Name::default(),
+            singular: Name::default(),
+            short_names: Vec::new(),
+            categories: Vec::new(),
+            scope: Scope::Namespaced,
+            verbs: &[],
+            subresources: Vec::new(),
+            is_stored: true,
+            storage: Storage { group: group.clone(), plural: plural.clone() },
+            conversion: None,
+            schema: schema::Root::builtin("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")?,
+            strategy: Strategy::DEFAULT,
+            custom: None,
+            group,
+            plural,
+        })
+    }
+
     /// The subresource of this name.
     #[must_use]
     pub fn subresource(&self, name: &str) -> Option<&Subresource> {
@@ -227,24 +269,6 @@ impl Resource {
     #[must_use]
     pub fn group_version_kind(&self) -> GroupVersionKind {
         GroupVersionKind { group: self.group.clone(), version: self.version.clone(), kind: self.kind.clone() }
-    }
-
-    /// Whether objects can be selected by this field.
-    ///
-    /// # Errors
-    /// Upstream's message when they cannot.
-    pub fn check_field(&self, field: &str) -> Result<(), String> {
-        let has_own_fields = !self.strategy.field_names.is_empty();
-        let is_known = match field {
-            "metadata.name" => true,
-            "metadata.namespace" => self.scope == Scope::Namespaced || !has_own_fields,
-            other => self.strategy.field_names.contains(&other),
-        };
-        match (is_known, has_own_fields) {
-            (true, _) => Ok(()),
-            (false, true) => Err(format!("field label not supported: {field}")),
-            (false, false) => Err(selectors::unknown_field(field)),
-        }
     }
 }
 

@@ -207,6 +207,21 @@ impl Status {
         Self::about(415, "UnsupportedMediaType", "415: Unsupported Media Type", Details::default())
     }
 
+    /// 415 for a strategic patch of a custom object, whose type has no strategies.
+    #[must_use]
+    pub fn unsupported_custom_patch() -> Self {
+        let message = "the body of the request was in an unknown format - accepted media types include: \
+                       application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+        Self::about(415, "UnsupportedMediaType", message, Details::default())
+    }
+
+    /// 405 for a new custom object while its definition is going.
+    #[must_use]
+    pub fn creation_not_allowed() -> Self {
+        let message = "create not allowed while custom resource definition is terminating";
+        Self::about(405, "MethodNotAllowed", message, Details::default())
+    }
+
     /// 429 with upstream's `message`.
     #[must_use]
     pub fn too_many_requests(message: impl Into<String>, retry_after_seconds: u32) -> Self {

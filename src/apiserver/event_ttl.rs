@@ -110,8 +110,9 @@ fn age(event: &Object, now: Timestamp) -> Duration {
 /// Removes an Event unless it changed since: then it has a later note.
 async fn remove(objects: Objects, events: Arc<Resource>, note: Note) {
     let Some((namespace, name)) = note.key.split_once('/') else { return };
-    let removed = objects.change(&events, Some(namespace), name, Keep::Stored, |current, value| {
-        Ok(if current.revision == note.revision { Change::Remove(value) } else { Change::Nothing(value) })
+    let revision = note.revision;
+    let removed = objects.change(&events, Some(namespace), name, Keep::Stored, |current, value| async move {
+        Ok(if current.revision == revision { Change::Remove(value) } else { Change::Nothing(value) })
     });
     match removed.await {
         Err(status) if !status.is_not_found() => {

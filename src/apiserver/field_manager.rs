@@ -3,9 +3,8 @@
 //! The rules are [`api::managed`]'s. Here stands who the manager is (`fieldManager`, else the `User-Agent` up to its
 //! slash, as upstream), and which fields a write of a part never changes.
 
-use api::managed::{Actor, Fields, Managers, Operation, Typed};
+use api::managed::{Actor, Fields, Managers, Operation};
 use api::meta;
-use api::schema::Schemas;
 use base::clock;
 use serde_json::Value;
 
@@ -49,7 +48,7 @@ pub(crate) fn on_write<T>(
         api_version: call.resource.api_version(),
         subresource: part.subresource().to_owned(),
     };
-    let typed = Typed::new(Schemas::builtin(), call.resource.schema);
+    let typed = call.resource.typed();
     work(typed.write(actor, meta::time(clock::now()), fixed(call, part)))
 }
 

@@ -8,12 +8,14 @@
 //! objects), `field_manager` (who owns what of them), `admission`, `objects` (changes without loss), `cache` (every
 //! object in memory, watches), `respond` (bytes).
 //! Beside it: `paths` (discovery, OpenAPI, health), `registry` and `submission` (artifacts, and pods made of them),
-//! `nodes` (what a pod's node answers), `event_ttl` and `own_service` (what the server keeps by itself), [`bootstrap`]
+//! `nodes` (what a pod's node answers), `custom` (the rows that definitions make), `event_ttl` and `own_service` (what the
+//! server keeps by itself), [`bootstrap`]
 //! (keys and certificates at first start).
 
 mod admission;
 mod cache;
 mod conversion;
+mod custom;
 mod event_ttl;
 mod field_manager;
 mod idle;

@@ -13,6 +13,9 @@ pub(crate) const AVAILABLE: &str = "application/json, application/yaml";
 /// The media types that bodies are read in, as a 415 lists them.
 pub(crate) const READABLE: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
+/// The same for custom kinds, which have no protobuf.
+pub(crate) const READABLE_CUSTOM: &str = "application/json, application/yaml";
+
 /// How the bytes are written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Format {

@@ -6,8 +6,6 @@
 
 use std::sync::Arc;
 
-use api::decode;
-use api::schema::Schemas;
 use api::scheme::Resource;
 use api::status::Status;
 use bytes::Bytes;
@@ -73,7 +71,7 @@ impl Objects {
     }
 
     /// The cache that holds the objects of `resource`.
-    pub(crate) fn cache(&self, resource: &Resource) -> Result<&Cache, Status> {
+    pub(crate) fn cache(&self, resource: &Resource) -> Result<Cache, Status> {
         self.caches.of(resource).ok_or_else(|| Status::internal(format!("no storage for {}", resource.plural)))
     }
 
@@ -114,18 +112,18 @@ impl Objects {
     }
 
     /// Changes an object by a function of what it is now, which may be asked several times.
-    pub(crate) async fn change(
+    pub(crate) async fn change<F: Future<Output = Result<Change, Status>> + Send>(
         &self,
         resource: &Resource,
         namespace: Option<&str>,
         name: &str,
         keep: Keep,
-        mut change: impl FnMut(&Object, Value) -> Result<Change, Status>,
+        change: impl Fn(Arc<Object>, Value) -> F,
     ) -> Result<Changed, Status> {
         for _ in 0..ROUNDS_MAX {
             let current = self.find(resource, namespace, name)?;
             let old = current.to_value().map_err(unreadable)?;
-            let (mut value, stored) = match change(&current, old.clone())? {
+            let (mut value, stored) = match change(Arc::clone(&current), old.clone()).await? {
                 Change::Nothing(value) => return Ok(Changed::Stands(value)),
                 Change::Put(mut value) => {
                     let stored = encode(resource, &mut value)?;
@@ -205,9 +203,9 @@ fn unwritten(error: CommitError) -> Status {
 fn encode(resource: &Resource, object: &mut Value) -> Result<Bytes, Status> {
     // A row that is stored in another form was converted from an object that was canonical already.
     if conversion::is_storage(resource) {
-        decode::canonicalize(Schemas::builtin(), resource.schema, object);
+        resource.canonicalize(object);
     }
-    object::encode(object).map_err(unreadable)
+    object::encode(object, resource.custom.is_some()).map_err(unreadable)
 }
 
 /// Whether two objects differ in nothing but their version and the times of their managers, which are no change by

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use api::discovery::{self, Discovery};
 use api::openapi;
 use api::schema::Schemas;
-use api::scheme::Scheme;
+use api::scheme::{Resource, Scheme};
 use api::status::Status;
 use axum::body::Body;
 use bytes::Bytes;
@@ -29,11 +29,11 @@ const AGGREGATED: [(&str, Discovery); 2] = [("v2", Discovery::V2), ("v2beta1", D
 /// OpenAPI v2 in protobuf, as kubectl's older commands ask for it.
 const OPENAPI_V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 
-/// Documents that were built, by path and form. There are as many as group versions, times the forms.
-#[derive(Debug)]
+/// Documents that were built, by path and form, each with the rows that it was made of. There are as many as group
+/// versions, times the forms.
+#[derive(Debug, Default)]
 pub(crate) struct Paths {
-    scheme: &'static Scheme,
-    built: Mutex<HashMap<String, Arc<Document>>>,
+    built: Mutex<HashMap<String, (Vec<Arc<Resource>>, Arc<Document>)>>,
 }
 
 /// A document that is the same for every client.
@@ -46,27 +46,41 @@ struct Document {
 }
 
 impl Paths {
-    pub(crate) fn new(scheme: &'static Scheme) -> Self {
-        Self { scheme, built: Mutex::default() }
-    }
-
-    /// The document at `name`, made by `build` when it is first asked for.
-    fn document(&self, name: &str, content_type: &'static str, build: impl FnOnce() -> Vec<u8>) -> Arc<Document> {
-        if let Some(document) = self.lock().get(name) {
-            return Arc::clone(document);
+    /// The document at `name` about `rows`, made by `build` when it is first asked for, or was made of other rows.
+    fn document(
+        &self,
+        name: &str,
+        rows: Vec<Arc<Resource>>,
+        content_type: &'static str,
+        build: impl FnOnce() -> Vec<u8>,
+    ) -> Arc<Document> {
+        let known = self.lock().get(name).filter(|(made_of, _)| is_same(made_of, &rows)).cloned();
+        if let Some((_, document)) = known {
+            return document;
         }
         // Built outside the lock: two first readers may build it twice, and nobody waits for a large one.
         let body = build();
         let hash = Sha512::digest(&body).iter().map(|byte| format!("{byte:02X}")).collect();
         let content_type = HeaderValue::from_static(content_type);
         let document = Arc::new(Document { body: body.into(), content_type, hash });
-        self.lock().insert(name.to_owned(), Arc::clone(&document));
+        self.lock().insert(name.to_owned(), (rows, Arc::clone(&document)));
         document
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Document>>> {
+    /// Drops the documents about rows that `scheme` no longer has.
+    pub(crate) fn forget(&self, scheme: &Scheme) {
+        let is_served = |row: &Arc<Resource>| scheme.resources().any(|served| Arc::ptr_eq(served, row));
+        self.lock().retain(|_, (rows, _)| rows.iter().filter(|row| row.custom.is_some()).all(is_served));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Vec<Arc<Resource>>, Arc<Document>)>> {
         self.built.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a document that was made of `one` is one of `other`, too.
+fn is_same(one: &[Arc<Resource>], other: &[Arc<Resource>]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
 /// Answers a request that names no object.
@@ -88,15 +102,15 @@ pub(crate) async fn serve(
         "/metrics" if is_read => Ok(metrics::serve(server)),
         "/.well-known/openid-configuration" if is_read => Ok(json_response(&openid_configuration())),
         "/openid/v1/jwks" if is_read => Ok(key_set(server)),
-        "/openapi/v2" if is_read => Ok(openapi_v2(server.paths(), asked)),
-        "/openapi/v3" | "/openapi/v3/" if is_read => Ok(openapi_index(server.paths())),
+        "/openapi/v2" if is_read => Ok(openapi_v2(server, asked)),
+        "/openapi/v3" | "/openapi/v3/" if is_read => Ok(openapi_index(server)),
         _ if path.starts_with("/openapi/v3/") && is_read => {
-            openapi_v3(server.paths(), path, asked).ok_or_else(Status::no_such_resource)
+            openapi_v3(server, path, asked).ok_or_else(Status::no_such_resource)
         }
         _ => match discovery_document(server, path, asked) {
             Some(_) if !is_read => Err(Status::method_not_supported()),
             Some(document) => Ok(respond_document(&document, asked)),
-            None if path == "/" && is_read => Ok(json_response(&root(server.paths()))),
+            None if path == "/" && is_read => Ok(json_response(&root(&server.scheme()))),
             None => Ok(not_found()),
         },
     }
@@ -105,7 +119,8 @@ pub(crate) async fn serve(
 /// `/api`, `/apis` and what is below them down to a version.
 fn discovery_document(server: &ApiServer, path: &str, asked: &HeaderMap) -> Option<Arc<Document>> {
     let paths = server.paths();
-    let scheme = paths.scheme;
+    let scheme = &*server.scheme();
+    let all = || scheme.resources().cloned().collect::<Vec<_>>();
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     // One name for however many slashes a client writes: what is built is kept by it.
     let name = format!("/{}", parts.join("/"));
@@ -120,7 +135,7 @@ fn discovery_document(server: &ApiServer, path: &str, asked: &HeaderMap) -> Opti
             let document = discovery::aggregated(scheme, is_core, form);
             line(&if is_core { document } else { own_group::add_to_aggregated(document) })
         };
-        return Some(paths.document(&format!("{name} {version}"), content_type, build));
+        return Some(paths.document(&format!("{name} {version}"), all(), content_type, build));
     }
     let value = match parts.as_slice() {
         ["api"] => api_versions(server),
@@ -132,7 +147,7 @@ fn discovery_document(server: &ApiServer, path: &str, asked: &HeaderMap) -> Opti
         ["apis", group, version] if !group.is_empty() => discovery::api_resource_list(scheme, group, version)?,
         _ => return None,
     };
-    Some(paths.document(&name, "application/json", || line(&value)))
+    Some(paths.document(&name, all(), "application/json", || line(&value)))
 }
 
 /// `/api`, with the address that clients of any network reach this server by, where it is known.
@@ -162,12 +177,12 @@ fn aggregated_form(asked: &HeaderMap) -> Option<(&'static str, Discovery)> {
 }
 
 /// `/openapi/v3`: where each group version's document is, with its hash, so that clients may keep it for ever.
-fn openapi_index(paths: &Paths) -> Response<Body> {
+fn openapi_index(server: &ApiServer) -> Response<Body> {
     let mut index = serde_json::Map::new();
-    for (group, versions) in paths.scheme.groups() {
+    for (group, versions) in server.scheme().groups() {
         for version in versions {
             let name = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
-            if let Some(document) = openapi_v3_document(paths, &name) {
+            if let Some(document) = openapi_v3_document(server, &name) {
                 let url = format!("/openapi/v3/{name}?hash={}", document.hash);
                 index.insert(name, json!({"serverRelativeURL": url}));
             }
@@ -176,38 +191,43 @@ fn openapi_index(paths: &Paths) -> Response<Body> {
     json_response(&json!({"paths": index}))
 }
 
-fn openapi_v3(paths: &Paths, path: &str, asked: &HeaderMap) -> Option<Response<Body>> {
-    let document = openapi_v3_document(paths, path.strip_prefix("/openapi/v3/")?)?;
+fn openapi_v3(server: &ApiServer, path: &str, asked: &HeaderMap) -> Option<Response<Body>> {
+    let document = openapi_v3_document(server, path.strip_prefix("/openapi/v3/")?)?;
     Some(respond_document(&document, asked))
 }
 
-fn openapi_v3_document(paths: &Paths, name: &str) -> Option<Arc<Document>> {
+fn openapi_v3_document(server: &ApiServer, name: &str) -> Option<Arc<Document>> {
     let (group, version) = match name.split('/').collect::<Vec<_>>().as_slice() {
         ["api", version] => (String::new(), (*version).to_owned()),
         ["apis", group, version] => ((*group).to_owned(), (*version).to_owned()),
         _ => return None,
     };
-    let is_served = paths.scheme.resources().any(|row| row.group == group && row.version == version);
-    let build = || line(&openapi::v3(paths.scheme, Schemas::builtin(), &group, &version));
-    is_served.then(|| paths.document(&format!("/openapi/v3/{name}"), "application/json", build))
+    let scheme = server.scheme();
+    let rows = scheme.resources().filter(|row| row.group == group && row.version == version);
+    let rows: Vec<Arc<Resource>> = rows.cloned().collect();
+    let build = || line(&openapi::v3(&scheme, Schemas::builtin(), &group, &version));
+    let name = format!("/openapi/v3/{name}");
+    (!rows.is_empty()).then(|| server.paths().document(&name, rows, "application/json", build))
 }
 
-fn openapi_v2(paths: &Paths, asked: &HeaderMap) -> Response<Body> {
+fn openapi_v2(server: &ApiServer, asked: &HeaderMap) -> Response<Body> {
+    let (scheme, paths) = (server.scheme(), server.paths());
+    let rows = scheme.resources().cloned().collect();
     let accept = asked.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let document = if accept.contains("proto-openapi.spec.v2") {
-        paths.document("/openapi/v2 protobuf", OPENAPI_V2_PROTOBUF, || {
-            openapi::v2_protobuf(paths.scheme, Schemas::builtin())
+        paths.document("/openapi/v2 protobuf", rows, OPENAPI_V2_PROTOBUF, || {
+            openapi::v2_protobuf(&scheme, Schemas::builtin())
         })
     } else {
-        paths.document("/openapi/v2", "application/json", || line(&openapi::v2(paths.scheme, Schemas::builtin())))
+        paths.document("/openapi/v2", rows, "application/json", || line(&openapi::v2(&scheme, Schemas::builtin())))
     };
     respond_document(&document, asked)
 }
 
 /// `/`: what paths there are.
-fn root(paths: &Paths) -> Value {
+fn root(scheme: &Scheme) -> Value {
     let mut known = vec!["/api".to_owned(), "/apis".to_owned()];
-    for (group, versions) in paths.scheme.groups() {
+    for (group, versions) in scheme.groups() {
         if group.is_empty() {
             known.extend(versions.iter().map(|version| format!("/api/{version}")));
         } else {

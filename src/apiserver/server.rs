@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ use crate::respond::status;
 use crate::seed;
 use crate::services::Services;
 use crate::shares::Shares;
-use crate::{authorization, event_ttl, nodes, own_service, paths, services, verbs};
+use crate::{authorization, custom, event_ttl, nodes, own_service, paths, services, verbs};
 
 /// What the API server is told once, at its start.
 #[derive(Debug)]
@@ -124,7 +124,8 @@ pub struct ApiServer {
 #[derive(Debug)]
 struct Shared {
     options: Options,
-    scheme: &'static Scheme,
+    /// The builtin resources and the custom ones that are served now.
+    scheme: RwLock<Arc<Scheme>>,
     objects: Objects,
     pins: Pins,
     nodes: nodes::Nodes,
@@ -160,11 +161,11 @@ impl ApiServer {
             options,
             health: health(store.clone(), &feed, shutdown.clone()),
             metrics: Metrics::default(),
-            scheme,
+            scheme: RwLock::new(Arc::new(scheme.clone())),
             objects: Objects::new(store, caches),
             pins: Pins::default(),
             nodes: nodes::Nodes::default(),
-            paths: paths::Paths::new(scheme),
+            paths: paths::Paths::default(),
             registry: OnceLock::new(),
             policies: Policies::default(),
             tokens,
@@ -173,7 +174,9 @@ impl ApiServer {
             _feed: feed,
         };
         let server = Self { shared: Arc::new(shared) };
+        let definitions = custom::Definitions::load(&server);
         seed::plant(&server).await?;
+        task::spawn("custom resources", definitions.run(server.clone(), shutdown.clone())).detach();
         // Both hold what they work on, so they end by the signal and not with the server's last handle.
         let (objects, ttl) = (server.objects().clone(), server.options().event_ttl);
         task::spawn("event expiry", event_ttl::run(objects, ttl, shutdown.clone())).detach();
@@ -205,7 +208,7 @@ impl ApiServer {
         let uri = request.uri();
         let info = RequestInfo::parse(request.method(), uri.path(), uri.query().unwrap_or_default());
         let started = Instant::now();
-        let (verb, resource) = info.labels(self.shared.scheme);
+        let (verb, resource) = info.labels(&self.scheme());
         if let (RequestInfo::Path { path, .. }, Some(registry)) = (&info, self.registry())
             && registry::is_registry(path)
         {
@@ -272,8 +275,15 @@ impl ApiServer {
         &self.shared.options
     }
 
-    pub(crate) fn scheme(&self) -> &'static Scheme {
-        self.shared.scheme
+    /// The resources that are served now.
+    pub(crate) fn scheme(&self) -> Arc<Scheme> {
+        Arc::clone(&self.shared.scheme.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Serves other resources from now on.
+    pub(crate) fn serve_scheme(&self, scheme: Scheme) {
+        self.paths().forget(&scheme);
+        *self.shared.scheme.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(scheme);
     }
 
     pub(crate) fn objects(&self) -> &Objects {

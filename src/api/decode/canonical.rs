@@ -74,7 +74,9 @@ pub(super) fn zero(schemas: &Schemas, kind: &Type) -> Value {
             complete(schemas, *id, &mut fields);
             Value::Object(fields)
         }
-        Type::List(_) | Type::Map(_) | Type::Time | Type::MicroTime | Type::Bytes | Type::Raw => Value::Null,
+        Type::List(_) | Type::Map(_) | Type::Time | Type::MicroTime | Type::Bytes | Type::Raw | Type::Any => {
+            Value::Null
+        }
         Type::String => "".into(),
         Type::Int32 | Type::Int64 | Type::Number | Type::IntOrString => 0.into(),
         Type::Boolean => false.into(),

@@ -19,6 +19,7 @@ pub use canonical::canonicalize;
 pub use json::parse_json;
 pub use kind::{check_kind, go_kind, unrecognized};
 pub use object::{Decoded, decode};
+pub(crate) use path::{Complaints, Path};
 pub use protobuf::parse_protobuf;
 pub use yaml::parse_yaml;
 

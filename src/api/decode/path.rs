@@ -7,14 +7,14 @@ const COMPLAINTS_MAX: usize = 100;
 
 /// A way down from the root, as strict decoding prints it: `spec.containers[0].name`.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Path {
+pub(crate) struct Path {
     text: String,
     /// How long `text` was before each step.
     steps: Vec<usize>,
 }
 
 impl Path {
-    pub(super) fn push_field(&mut self, name: &str) {
+    pub(crate) fn push_field(&mut self, name: &str) {
         self.steps.push(self.text.len());
         if !self.text.is_empty() {
             self.text.push('.');
@@ -22,12 +22,12 @@ impl Path {
         self.text.push_str(name);
     }
 
-    pub(super) fn push_index(&mut self, index: usize) {
+    pub(crate) fn push_index(&mut self, index: usize) {
         self.steps.push(self.text.len());
         self.text.push_str(&format!("[{index}]"));
     }
 
-    pub(super) fn pop(&mut self) {
+    pub(crate) fn pop(&mut self) {
         self.text.truncate(self.steps.pop().unwrap_or_default());
     }
 }
@@ -40,18 +40,18 @@ impl fmt::Display for Path {
 
 /// Sentences about fields, each once, at most [`COMPLAINTS_MAX`].
 #[derive(Debug, Default)]
-pub(super) struct Complaints(Vec<String>);
+pub(crate) struct Complaints(Vec<String>);
 
 impl Complaints {
-    pub(super) fn duplicate(&mut self, path: &Path) {
+    pub(crate) fn duplicate(&mut self, path: &Path) {
         self.add(format!("duplicate field \"{path}\""));
     }
 
-    pub(super) fn unknown(&mut self, path: &Path) {
+    pub(crate) fn unknown(&mut self, path: &Path) {
         self.add(format!("unknown field \"{path}\""));
     }
 
-    pub(super) fn into_sentences(self) -> Vec<String> {
+    pub(crate) fn into_sentences(self) -> Vec<String> {
         self.0
     }
 

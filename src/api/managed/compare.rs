@@ -49,7 +49,7 @@ fn differences(place: Place<'_>, old: Option<&Value>, new: Option<&Value>) -> Di
     if old == new {
         return found;
     }
-    let shape = place.shape();
+    let shape = place.shape_of(old.into_iter().chain(new));
     // Nothing and nothing may still be absent, null and empty.
     if matches!(shape, Shape::Leaf) || (is_bare(old) && is_bare(new)) {
         return Differences::of_whole(old, new);

@@ -8,7 +8,7 @@ use super::shape::{Place, Shape, is_bare, items};
 
 /// `live` with all that `applied` says.
 pub(super) fn merged(place: Place<'_>, live: &Value, applied: &Value) -> Value {
-    let shape = place.shape();
+    let shape = place.shape_of([live, applied]);
     if matches!(shape, Shape::Leaf) || (is_bare(Some(live)) && is_bare(Some(applied))) {
         return applied.clone();
     }

@@ -15,7 +15,7 @@ pub(super) fn owned(place: Place<'_>, value: &Value) -> Fields {
 
 fn node(place: Place<'_>, value: &Value) -> Node {
     let mut inner = Fields::default();
-    match place.shape() {
+    match place.shape_of([value]) {
         Shape::Leaf => return Node::leaf(),
         Shape::Struct(_) | Shape::Map(_) => {
             let is_map = matches!(place.shape(), Shape::Map(_));
@@ -52,7 +52,7 @@ pub(super) fn complaints(place: Place<'_>, value: &Value) -> Vec<String> {
 fn look(place: Place<'_>, value: &Value, path: &str, found: &mut Vec<String>) {
     let mut complain = |text: String| found.push(if path.is_empty() { text } else { format!("{path}: {text}") });
     match (place.kind, value) {
-        (Type::Raw, _) | (_, Value::Null) => {}
+        (Type::Raw | Type::Any, _) | (_, Value::Null) => {}
         (Type::Object(_) | Type::Map(_), Value::Object(parts)) => {
             let whole = Place { merge: Place::root(place.schemas, place.kind).merge, ..place };
             for (name, value) in parts {
@@ -105,7 +105,7 @@ fn look(place: Place<'_>, value: &Value, path: &str, found: &mut Vec<String>) {
 /// The place under `name`, of an atomic object too.
 fn inner_place<'a>(place: Place<'a>, name: &str) -> Option<Place<'a>> {
     match place.kind {
-        Type::Object(id) => place.schemas.get(*id).field(name).map(|field| place.of_field(field)),
+        Type::Object(id) => place.in_struct(place.schemas.get(*id), name),
         Type::Map(inner) => Some(place.of_item(inner)),
         _ => None,
     }

@@ -7,7 +7,7 @@ use super::shape::{Place, Shape, items};
 
 /// `value` without these fields and what is in them. What loses its last part becomes `null`.
 pub(super) fn without(place: Place<'_>, value: &Value, fields: &Fields) -> Value {
-    match place.shape() {
+    match place.shape_of([value]) {
         Shape::Leaf => value.clone(),
         Shape::Struct(_) | Shape::Map(_) => {
             let Some(parts) = value.as_object() else { return value.clone() };

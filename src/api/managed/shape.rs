@@ -31,10 +31,22 @@ pub(super) enum Shape<'a> {
 /// What no field says more about: items of lists and entries of maps.
 static PLAIN: Merge = Merge { list: ListType::Atomic, is_atomic: false, merges: false, retains_keys: false, key: None };
 
+/// What stands under the names of what may be anything.
+static ANY: Type = Type::Any;
+
 impl<'a> Place<'a> {
     /// The place of a whole object.
     pub(super) fn root(schemas: &'a Schemas, kind: &'a Type) -> Self {
         Self { schemas, kind, merge: &PLAIN }
+    }
+
+    /// How these values are owned: what may be anything is owned by what it is.
+    pub(super) fn shape_of<'v>(&self, values: impl IntoIterator<Item = &'v Value>) -> Shape<'a> {
+        let is_leaf = |value: &Value| !matches!(value, Value::Object(_) | Value::Null);
+        match self.kind {
+            Type::Any if values.into_iter().any(is_leaf) => Shape::Leaf,
+            _ => self.shape(),
+        }
     }
 
     pub(super) fn shape(&self) -> Shape<'a> {
@@ -43,6 +55,8 @@ impl<'a> Place<'a> {
                 let definition = self.schemas.get(*id);
                 if definition.is_atomic || self.merge.is_atomic { Shape::Leaf } else { Shape::Struct(definition) }
             }
+            (Type::Any, _) if self.merge.is_atomic => Shape::Leaf,
+            (Type::Any, _) => Shape::Map(&ANY),
             (Type::Map(inner), _) if !self.merge.is_atomic => Shape::Map(inner),
             (Type::List(_), ListType::Set) => Shape::Set,
             (Type::List(item), ListType::Map(keys)) => Shape::Keyed(keys, item),
@@ -55,6 +69,12 @@ impl<'a> Place<'a> {
         Self { kind: &field.kind, merge: &field.merge, ..*self }
     }
 
+    /// The place under a name of an object.
+    pub(super) fn in_struct(&self, definition: &'a Definition, name: &str) -> Option<Self> {
+        let field = definition.field(name).map(|field| self.of_field(field));
+        field.or_else(|| definition.rest.as_ref().map(|rest| self.of_item(rest)))
+    }
+
     /// The place of an item or entry.
     pub(super) fn of_item(&self, kind: &'a Type) -> Self {
         Self { kind, merge: &PLAIN, ..*self }
@@ -63,7 +83,7 @@ impl<'a> Place<'a> {
     /// The place of what stands under `name` in an object or map; `None` for fields that the type does not know.
     pub(super) fn under(&self, name: &str) -> Option<Self> {
         match self.shape() {
-            Shape::Struct(definition) => definition.field(name).map(|field| self.of_field(field)),
+            Shape::Struct(definition) => self.in_struct(definition, name),
             Shape::Map(inner) => Some(self.of_item(inner)),
             Shape::Leaf | Shape::Set | Shape::Keyed(..) => None,
         }

@@ -88,6 +88,14 @@ pub fn validate_update(new: &Value, old: &Value, _resource: &Resource) -> ErrorL
     errors
 }
 
+/// What is wrong with the metadata of an object that is part of another.
+pub(crate) fn validate_embedded(object: &Value, path: &Path) -> ErrorList {
+    let mut errors = check_maps(object, path);
+    errors.extend(check_owners(object, &path.child("ownerReferences")));
+    errors.extend(check_finalizers(object, &path.child("finalizers")));
+    errors
+}
+
 fn check_maps(object: &Value, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     let place = path.child("labels");

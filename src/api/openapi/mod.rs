@@ -4,9 +4,10 @@
 //! operation (found by its `x-kubernetes-group-version-kind`) what it may ask, and types, which `kubectl explain`
 //! prints. [`v2_protobuf`] is the form of [`v2`] that older clients ask for.
 //!
-//! Reading order: `operations` (what can be done, in no document's form), `types` (the types), `document` (both put
-//! together), `protobuf`.
+//! Reading order: `operations` (what can be done, in no document's form), `types` and `custom` (the types), `document`
+//! (both put together), `protobuf`.
 
+mod custom;
 mod document;
 mod operations;
 mod protobuf;

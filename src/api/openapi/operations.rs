@@ -1,5 +1,6 @@
 //! What can be done to a resource over HTTP, in no document's form.
 
+use super::custom::definition_name;
 use crate::scheme::{GroupVersionKind, Resource, Scope, Subresource, Verb};
 
 /// A path and what can be done there.
@@ -69,6 +70,8 @@ pub(super) enum Place {
 }
 
 const OBJECT_TYPES: &[&str] = &["application/json", "application/yaml"];
+const CUSTOM_PATCH_TYPES: &[&str] =
+    &["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
 const PATCH_TYPES: &[&str] = &[
     "application/apply-patch+yaml",
     "application/json-patch+json",
@@ -177,14 +180,15 @@ pub(super) fn paths(row: &Resource) -> Vec<Path> {
 /// What a verb does to the resource itself.
 fn operation(row: &Resource, verb: Verb) -> Operation {
     let kind = row.group_version_kind();
-    let object = Holds::Definition(kind.definition_name());
+    let object = Holds::Definition(definition_name(&kind));
     let write = |media_types, holds| Some(Body { holds, media_types, is_required: true });
+    let patches = if row.takes_strategic_patches() { PATCH_TYPES } else { CUSTOM_PATCH_TYPES };
     let (method, action, word, parameters, body, answer) = match verb {
         Verb::List | Verb::Watch => ("get", "list", "list", LIST.to_vec(), None, Holds::ListOf(kind.clone())),
         Verb::Get => ("get", "get", "read", Vec::new(), None, object),
         Verb::Create => ("post", "post", "create", WRITE.to_vec(), write(OBJECT_TYPES, object.clone()), object),
         Verb::Update => ("put", "put", "replace", WRITE.to_vec(), write(OBJECT_TYPES, object.clone()), object),
-        Verb::Patch => ("patch", "patch", "patch", WRITE.to_vec(), write(PATCH_TYPES, Holds::Patch), object),
+        Verb::Patch => ("patch", "patch", "patch", WRITE.to_vec(), write(patches, Holds::Patch), object),
         Verb::Delete => ("delete", "delete", "delete", DELETE.to_vec(), delete_options(), status()),
         Verb::DeleteCollection => {
             let parameters = DELETE.iter().chain(LIST).copied().filter(|parameter| parameter.name != "watch").collect();
@@ -229,7 +233,7 @@ fn part(row: &Resource, subresource: &Subresource, verb: Verb) -> Operation {
     if is_own {
         return Operation { id, description, ..own };
     }
-    let holds = Holds::Definition(subresource.kind.definition_name());
+    let holds = Holds::Definition(definition_name(&subresource.kind));
     let body = Some(Body { holds: holds.clone(), media_types: OBJECT_TYPES, is_required: true });
     Operation { id, description, body, answer: holds, kind: subresource.kind.clone(), ..own }
 }

@@ -1,11 +1,12 @@
 //! Types as OpenAPI describes them: what the schema knows, what upstream's document says of each field, and the
 //! descriptions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use super::Version;
+use super::custom::{self, definition_name};
 use crate::schema::facts;
 use crate::schema::generate;
 use crate::schema::{Definition, Field, Schemas, Type};
@@ -15,6 +16,7 @@ const TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Time";
 const MICRO_TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime";
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 const INT_OR_STRING: &str = "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
+const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 /// What a patch's body is.
 const PATCH: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
@@ -26,6 +28,8 @@ pub(super) struct Writer<'a> {
     version: Version,
     /// k8s-openapi's own output, for its descriptions.
     described: Map<String, Value>,
+    /// The kinds that are of each definition.
+    kinds: BTreeMap<String, Vec<Value>>,
     /// Definitions that were referred to.
     wanted: BTreeSet<String>,
     lists: Vec<GroupVersionKind>,
@@ -34,7 +38,7 @@ pub(super) struct Writer<'a> {
 impl<'a> Writer<'a> {
     pub(super) fn new(scheme: &'a Scheme, schemas: &'a Schemas, version: Version) -> Self {
         let described = generate::definitions();
-        Self { scheme, schemas, version, described, wanted: BTreeSet::new(), lists: Vec::new() }
+        Self { scheme, schemas, version, described, kinds: kinds(scheme), wanted: BTreeSet::new(), lists: Vec::new() }
     }
 
     /// A reference to a definition.
@@ -48,7 +52,7 @@ impl<'a> Writer<'a> {
         if !self.lists.contains(kind) {
             self.lists.push(kind.clone());
         }
-        json!({"$ref": format!("{}{}List", self.prefix(), kind.definition_name())})
+        json!({"$ref": format!("{}{}List", self.prefix(), definition_name(kind))})
     }
 
     /// A reference to what patches are.
@@ -61,7 +65,7 @@ impl<'a> Writer<'a> {
         let mut written = Map::new();
         for kind in std::mem::take(&mut self.lists) {
             let list = self.list_definition(&kind);
-            written.insert(format!("{}List", kind.definition_name()), list);
+            written.insert(format!("{}List", definition_name(&kind)), list);
         }
         while let Some(name) = self.wanted.pop_first() {
             if !written.contains_key(&name) {
@@ -83,16 +87,15 @@ impl<'a> Writer<'a> {
         let schemas = self.schemas;
         let mut value = match schemas.named(name) {
             Some(id) => self.object(schemas.get(id)),
-            None => self.special(name),
+            None => self.custom(name).unwrap_or_else(|| self.special(name)),
         };
         if let Some(fields) = value.as_object_mut() {
             fields.extend(self.description(name, None).map(|text| ("description".to_owned(), text)));
             if let Some(facts) = facts::openapi(name).and_then(|facts| facts.get("")) {
                 fields.extend(facts.iter().map(|(key, fact)| (key.clone(), fact.clone())));
             }
-            let kinds = self.kinds(name);
-            if !kinds.is_empty() {
-                fields.insert("x-kubernetes-group-version-kind".into(), kinds.into());
+            if let Some(kinds) = self.kinds.get(name) {
+                fields.insert("x-kubernetes-group-version-kind".into(), kinds.clone().into());
             }
         }
         value
@@ -146,8 +149,18 @@ impl<'a> Writer<'a> {
             Type::Number => json!({"type": "number", "format": "double"}),
             Type::Boolean => json!({"type": "boolean"}),
             Type::Bytes => json!({"type": "string", "format": "byte"}),
-            Type::Raw => json!({"type": "object"}),
+            Type::Raw | Type::Any => json!({"type": "object"}),
         }
+    }
+
+    /// The type of a custom kind.
+    fn custom(&mut self, name: &str) -> Option<Value> {
+        let row = self
+            .scheme
+            .resources()
+            .find(|row| row.custom.is_some() && definition_name(&row.group_version_kind()) == name)?;
+        let metadata = self.within(OBJECT_META);
+        custom::definition(row, self.version, &metadata)
     }
 
     /// A reference that has neighbours: OpenAPI v3 ignores what stands beside a bare one.
@@ -174,7 +187,7 @@ impl<'a> Writer<'a> {
     }
 
     fn list_definition(&mut self, kind: &GroupVersionKind) -> Value {
-        let item = self.within(&kind.definition_name());
+        let item = self.within(&definition_name(kind));
         let metadata = self.within(LIST_META);
         json!({
             "type": "object",
@@ -200,25 +213,25 @@ impl<'a> Writer<'a> {
         };
         described.get("description").cloned()
     }
+}
 
-    /// The kinds that are of this definition.
-    fn kinds(&self, name: &str) -> Vec<Value> {
-        let rows = self.scheme.resources().flat_map(|row| {
-            let parts = row.subresources.iter().map(|subresource| subresource.kind.clone());
-            std::iter::once(row.group_version_kind()).chain(parts)
-        });
-        let mut kinds: Vec<Value> = Vec::new();
-        for kind in rows.filter(|kind| kind.definition_name() == name) {
-            let value = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
-            if !kinds.contains(&value) {
-                kinds.push(value);
-            }
+/// The kinds that are of each definition, by its name.
+fn kinds(scheme: &Scheme) -> BTreeMap<String, Vec<Value>> {
+    let mut kinds: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let mut add = |kind: &GroupVersionKind| {
+        let value = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
+        let known = kinds.entry(definition_name(kind)).or_default();
+        if !known.contains(&value) {
+            known.push(value);
         }
-        if let Some(kind) = name.strip_prefix("io.k8s.apimachinery.pkg.apis.meta.v1.")
-            && ["DeleteOptions", "Status"].contains(&kind)
-        {
-            kinds.push(json!({"group": "", "version": "v1", "kind": kind}));
-        }
-        kinds
+    };
+    for row in scheme.resources() {
+        add(&row.group_version_kind());
+        row.subresources.iter().for_each(|subresource| add(&subresource.kind));
     }
+    for kind in ["DeleteOptions", "Status"] {
+        let name = format!("io.k8s.apimachinery.pkg.apis.meta.v1.{kind}");
+        kinds.insert(name, vec![json!({"group": "", "version": "v1", "kind": kind})]);
+    }
+    kinds
 }

@@ -64,6 +64,7 @@ fn definition(name: &str, schema: &Value, ids: &HashMap<Box<str>, Id>) -> Defini
         go_name: name.rsplit('.').next().unwrap_or(name).into(),
         fields: fields.collect(),
         is_atomic: openapi.and_then(|facts| facts.get("")).is_some_and(|facts| merge(facts).is_atomic),
+        rest: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What objects may hold: one schema for builtin kinds and, later, custom resources.
+//! What objects may hold: one schema for builtin kinds and custom resources.
 //!
 //! Names, types and required fields come from k8s-openapi's `schemars` output (`generate`); what that lacks (list
 //! types, merge keys, Go's types and what it leaves out when empty) comes from tables (`facts`). `build` joins both
@@ -9,7 +9,7 @@ pub(crate) mod facts;
 pub(crate) mod generate;
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// A definition's place in its [`Schemas`].
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -22,8 +22,15 @@ pub struct Schemas {
     ids: HashMap<Box<str>, Id>,
 }
 
+/// A type with the schemas that it is of; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Root {
+    schemas: Arc<Schemas>,
+    id: Id,
+}
+
 /// An object type.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Definition {
     /// Its name in OpenAPI: `io.k8s.api.core.v1.Pod`.
     pub name: Box<str>,
@@ -33,10 +40,12 @@ pub struct Definition {
     pub fields: Vec<Field>,
     /// Whether the object is always replaced as a whole (`x-kubernetes-map-type: atomic`).
     pub is_atomic: bool,
+    /// What stands under names that are not among `fields`; `None` where nothing may.
+    pub rest: Option<Type>,
 }
 
 /// A field of an object type.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Field {
     /// As in JSON.
     pub name: Box<str>,
@@ -85,6 +94,8 @@ pub enum Type {
     IntOrString,
     /// Anything, kept as it is (`runtime.RawExtension`, `FieldsV1`).
     Raw,
+    /// Anything, each part of which has its own owner.
+    Any,
 }
 
 /// What upstream prints for a field that is unset, by its Go tags.
@@ -130,9 +141,15 @@ pub enum ListType {
 impl Schemas {
     /// The types of the builtin kinds.
     #[must_use]
-    pub fn builtin() -> &'static Self {
-        static BUILTIN: LazyLock<Schemas> = LazyLock::new(|| build::build(&generate::definitions()));
+    pub fn builtin() -> &'static Arc<Self> {
+        static BUILTIN: LazyLock<Arc<Schemas>> = LazyLock::new(|| Arc::new(build::build(&generate::definitions())));
         &BUILTIN
+    }
+
+    /// Schemas of these definitions, whose ids are their places.
+    pub(crate) fn of(definitions: Vec<Definition>) -> Self {
+        let ids = definitions.iter().enumerate().map(|(at, definition)| (definition.name.clone(), Id(at))).collect();
+        Self { definitions, ids }
     }
 
     /// The definition of an id of these schemas.
@@ -151,6 +168,32 @@ impl Schemas {
     /// All definitions.
     pub fn definitions(&self) -> impl Iterator<Item = &Definition> {
         self.definitions.iter()
+    }
+}
+
+impl Root {
+    /// The type `id` of `schemas`.
+    pub(crate) fn new(schemas: Arc<Schemas>, id: Id) -> Self {
+        Self { schemas, id }
+    }
+
+    /// The builtin type of this name in OpenAPI.
+    #[must_use]
+    pub fn builtin(name: &str) -> Option<Self> {
+        let schemas = Schemas::builtin();
+        Some(Self { id: schemas.named(name)?, schemas: Arc::clone(schemas) })
+    }
+
+    /// The schemas that the type is of.
+    #[must_use]
+    pub fn schemas(&self) -> &Schemas {
+        &self.schemas
+    }
+
+    /// The type among them.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        self.id
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Verb::{Create, Delete, DeleteCollection, Get, List, Patch, Update, Watch};
 use super::{Conversion, GroupVersionKind, Name, Resource, Scope, Storage, Strategy, Subresource, Verb};
-use crate::schema::Schemas;
+use crate::schema::Root;
 use crate::{autoscaling, events, strategies};
 
 /// What can be done to most resources, in the order of discovery.
@@ -227,7 +227,7 @@ const ROWS: &[Row] = &[
         kind: "Event",
         plural: "events",
         short_names: &["ev"],
-        stored_as: Some(("", Conversion { to_storage: events::to_core, from_storage: events::from_core })),
+        stored_as: Some(("", Conversion::Functions { to_storage: events::to_core, from_storage: events::from_core })),
         strategy: strategies::events_event,
         ..CORE
     },
@@ -247,7 +247,7 @@ const ROWS: &[Row] = &[
         version: "v1",
         stored_as: Some((
             "autoscaling",
-            Conversion { to_storage: autoscaling::to_v2, from_storage: autoscaling::to_v1 },
+            Conversion::Functions { to_storage: autoscaling::to_v2, from_storage: autoscaling::to_v1 },
         )),
         strategy: strategies::autoscaler_v1,
         ..AUTOSCALER
@@ -409,12 +409,13 @@ impl Row {
             subresources: self.subresources.iter().map(part).collect(),
             is_stored: self.is_stored,
             storage: Storage {
-                group: self.stored_as.map_or(self.group, |(group, _)| group).into(),
+                group: self.stored_as.as_ref().map_or(self.group, |(group, _)| group).into(),
                 plural: self.plural.into(),
             },
-            conversion: self.stored_as.map(|(_, conversion)| conversion),
-            schema: Schemas::builtin().named(&own.definition_name())?,
+            conversion: self.stored_as.as_ref().map(|(_, conversion)| conversion.clone()),
+            schema: Root::builtin(&own.definition_name())?,
             strategy: (self.strategy)(),
+            custom: None,
         })
     }
 }

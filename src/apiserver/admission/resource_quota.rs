@@ -3,6 +3,8 @@
 //!
 //! What is used besides, a controller counts (`plugin/pkg/admission/resourcequota`).
 
+use std::sync::{Mutex, PoisonError};
+
 use api::amounts::Amounts;
 use api::scheme::{Resource, Scheme};
 use api::status::Status;
@@ -88,12 +90,13 @@ enum Refusal {
 
 /// Writes what is used after `more` came and `less` went.
 async fn put(call: &Call, resource: &Resource, name: &str, more: &Amounts, less: &Amounts) -> Result<(), Refusal> {
-    let mut exceeded = None;
-    let changed = call.objects().change(resource, call.namespace(), name, Keep::Stored, |_, mut quota| {
+    let exceeded = Mutex::new(None);
+    let refused = &exceeded;
+    let changed = call.objects().change(resource, call.namespace(), name, Keep::Stored, |_, mut quota| async move {
         let mut used = match quota::charged(&quota, more, &Amounts::new()) {
             Ok(used) => used,
             Err(why) => {
-                exceeded = Some(why);
+                *refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
                 return Ok(Change::Nothing(quota));
             }
         };
@@ -107,5 +110,5 @@ async fn put(call: &Call, resource: &Resource, name: &str, more: &Amounts, less:
         Ok(Change::Put(quota))
     });
     changed.await.map_err(Refusal::Failed)?;
-    exceeded.map_or(Ok(()), |why| Err(Refusal::Exceeded(why)))
+    exceeded.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), |why| Err(Refusal::Exceeded(why)))
 }

@@ -5,7 +5,7 @@
 //! they wrote.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use api::scheme::{Resource, Scheme};
@@ -32,8 +32,9 @@ pub(crate) struct Caches {
 
 #[derive(Debug)]
 struct Shared {
-    /// By `group or core` and plural, as keys begin.
-    caches: HashMap<(String, String), Cache>,
+    /// By `group or core` and plural, as keys begin. One of a resource that nobody knows (yet) is made when its first
+    /// object is read.
+    caches: RwLock<HashMap<(String, String), Cache>>,
     applied: watch::Sender<Revision>,
 }
 
@@ -69,7 +70,8 @@ impl Caches {
             .filter(|resource| resource.is_stored && conversion::is_storage(resource))
             .map(|resource| (storage_name(resource), Cache::new(Arc::clone(resource))))
             .collect();
-        let caches = Self { shared: Arc::new(Shared { caches, applied: watch::Sender::new(Revision(0)) }) };
+        let caches =
+            Self { shared: Arc::new(Shared { caches: RwLock::new(caches), applied: watch::Sender::new(Revision(0)) }) };
 
         let target = store.revision();
         let mut subscription = store.subscribe().await;
@@ -78,13 +80,13 @@ impl Caches {
             batch.changes.iter().try_for_each(|change| caches.apply(change))?;
             caches.shared.applied.send_replace(batch.revision);
         }
-        for cache in caches.shared.caches.values() {
+        for cache in caches.all() {
             cache.forget_up_to(store.compacted());
         }
         for (_, end) in store.lost() {
             // Events and lease renewals of this range may be gone; their watchers must list again.
             for name in [("core", "events"), ("coordination.k8s.io", "leases")] {
-                if let Some(cache) = caches.shared.caches.get(&(name.0.to_owned(), name.1.to_owned())) {
+                if let Some(cache) = caches.find(name.0, name.1) {
                     cache.forget_up_to(end);
                 }
             }
@@ -106,13 +108,33 @@ impl Caches {
     }
 
     /// The cache of the stored form of `resource`.
-    pub(crate) fn of(&self, resource: &Resource) -> Option<&Cache> {
-        self.shared.caches.get(&storage_name(resource))
+    pub(crate) fn of(&self, resource: &Resource) -> Option<Cache> {
+        let (group, plural) = storage_name(resource);
+        self.find(&group, &plural)
+    }
+
+    /// The cache of a resource that is served from now on.
+    pub(crate) fn add(&self, resource: &Arc<Resource>) -> Cache {
+        let mut caches = self.shared.caches.write().unwrap_or_else(PoisonError::into_inner);
+        caches.entry(storage_name(resource)).or_insert_with(|| Cache::new(Arc::clone(resource))).clone()
+    }
+
+    /// Forgets a resource that is no longer served, and ends its watches.
+    pub(crate) fn remove(&self, resource: &Resource) {
+        let mut caches = self.shared.caches.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cache) = caches.remove(&storage_name(resource)) {
+            cache.end_watches();
+        }
     }
 
     /// Every cache.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Cache> {
-        self.shared.caches.values()
+    pub(crate) fn all(&self) -> Vec<Cache> {
+        self.shared.caches.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    fn find(&self, group: &str, plural: &str) -> Option<Cache> {
+        let caches = self.shared.caches.read().unwrap_or_else(PoisonError::into_inner);
+        caches.get(&(group.to_owned(), plural.to_owned())).cloned()
     }
 
     /// The revision up to which every change is in the caches.
@@ -134,16 +156,16 @@ impl Caches {
     }
 
     fn apply(&self, change: &Change) -> Result<(), super::object::Unreadable> {
-        // A resource that this version does not know stays in the store untouched.
         let Some((cache, key)) = self.route(&change.key) else { return Ok(()) };
         cache.apply(key.into(), change.revision, change.value.as_deref())
     }
 
     /// The cache that holds the object stored at `key`, and the object's key there.
-    fn route<'k>(&self, key: &'k str) -> Option<(&Cache, &'k str)> {
+    fn route<'k>(&self, key: &'k str) -> Option<(Cache, &'k str)> {
         let (group, rest) = key.strip_prefix(ROOT)?.split_once('/')?;
         let (plural, object) = rest.split_once('/')?;
-        let cache = self.shared.caches.get(&(group.to_owned(), plural.to_owned()))?;
+        let known = self.find(group, plural);
+        let cache = known.or_else(|| Some(self.add(&Arc::new(Resource::unserved(group, plural)?))))?;
         Some((cache, object))
     }
 }

@@ -39,12 +39,13 @@ pub(crate) struct Cache {
 
 #[derive(Debug)]
 struct Shared {
-    resource: Arc<Resource>,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// The row as which objects are stored; another one once a definition changed.
+    resource: Arc<Resource>,
     objects: Objects,
     /// The changes after `window_start`, in order of revision.
     window: VecDeque<Arc<Event>>,
@@ -95,11 +96,45 @@ pub(crate) struct TooOld {
 impl Cache {
     /// An empty cache of `resource`.
     pub(crate) fn new(resource: Arc<Resource>) -> Self {
-        Self { shared: Arc::new(Shared { resource, state: Mutex::default() }) }
+        let state = State {
+            resource,
+            objects: Objects::new(),
+            window: VecDeque::new(),
+            window_bytes: 0,
+            window_start: Revision(0),
+            last: Revision(0),
+            watchers: watchers::Watchers::default(),
+        };
+        Self { shared: Arc::new(Shared { state: Mutex::new(state) }) }
     }
 
-    pub(crate) fn resource(&self) -> &Arc<Resource> {
-        &self.shared.resource
+    pub(crate) fn resource(&self) -> Arc<Resource> {
+        Arc::clone(&self.lock().resource)
+    }
+
+    /// Shows its objects by another row from now on: `renewed` makes of a stored object what that row makes of it.
+    ///
+    /// # Errors
+    /// When an object is unreadable; the others are as the new row has them.
+    pub(crate) fn adopt(
+        &self,
+        resource: &Arc<Resource>,
+        mut renewed: impl FnMut(&Object) -> Result<Option<Bytes>, object::Unreadable>,
+    ) -> Result<(), object::Unreadable> {
+        self.lock().resource = Arc::clone(resource);
+        let before = self.snapshot(Revision(0)).objects;
+        let mut worst = Ok(());
+        for (key, old) in &before {
+            let made = renewed(old).and_then(|bytes| {
+                let stored = bytes.unwrap_or_else(|| old.to_stored().into());
+                Object::from_stored(resource, Arc::clone(key), old.revision, &stored)
+            });
+            match made {
+                Ok(made) => self.lock().replace(old, made),
+                Err(error) => worst = Err(error),
+            }
+        }
+        worst
     }
 
     /// The object under `key` (`namespace/name` or `name`).
@@ -166,7 +201,7 @@ impl Cache {
         let previous = state.objects.get(&key).cloned();
         let event = match (value, previous) {
             (Some(stored), previous) => {
-                let object = Object::from_stored(&self.shared.resource, Arc::clone(&key), revision, stored)?;
+                let object = Object::from_stored(&state.resource, Arc::clone(&key), revision, stored)?;
                 Event { object: Arc::new(object), previous, is_deletion: false, frame: OnceLock::new() }
             }
             (None, Some(previous)) => {
@@ -187,6 +222,11 @@ impl Cache {
             state.forget_oldest();
         }
         state.window_start = state.window_start.max(revision);
+    }
+
+    /// Cuts all watchers off.
+    fn end_watches(&self) {
+        self.lock().watchers = watchers::Watchers::default();
     }
 
     /// How many objects there are and how many watchers.
@@ -220,6 +260,13 @@ impl State {
         self.window.push_back(event);
         while self.window.len() > WINDOW_EVENTS_MAX || self.window_bytes > WINDOW_BYTES_MAX {
             self.forget_oldest();
+        }
+    }
+
+    /// Puts another form of the same revision in the place of `old`, if that still stands.
+    fn replace(&mut self, old: &Arc<Object>, made: Object) {
+        if self.objects.get(&old.key).is_some_and(|current| Arc::ptr_eq(current, old)) {
+            self.objects.insert(Arc::clone(&old.key), Arc::new(made));
         }
     }
 

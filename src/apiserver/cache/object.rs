@@ -8,19 +8,29 @@
 //! single   {"kind":"Pod","apiVersion":"v1","metadata":{"resourceVersion":"42",…
 //! ```
 //!
+//! A custom object says what it is in all three, since it may have been stored in another version than it is served
+//! in, and items of its lists say it, too: `{"apiVersion":…,"kind":…,"metadata":{…`.
+//!
 //! So a revision is spliced in at a fixed place when the store tells it, a list is the cached bytes joined by
 //! commas, and neither parses anything. Labels and fields are read from the bytes when the first selector asks.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use api::scheme::Resource;
+use api::scheme::{Name, Resource};
 use bytes::Bytes;
+use memchr::memmem;
 use serde_json::Value;
 use store::Revision;
 
-/// How stored and cached bytes begin.
+/// How stored and cached bytes of builtin kinds begin.
 const HEAD: &[u8] = b"{\"metadata\":{";
+
+/// How those of custom kinds begin.
+const CUSTOM_HEAD: &[u8] = b"{\"apiVersion\":\"";
+
+/// What their heads end with.
+const METADATA: &[u8] = b"\"metadata\":{";
 
 /// Stored bytes that are not an object as we write it: the store was written by something else, or is broken.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +60,7 @@ pub(crate) struct Facts {
     /// `metadata.labels`.
     pub labels: BTreeMap<String, String>,
     /// The selectable fields of its kind besides name and namespace.
-    pub fields: Vec<(&'static str, String)>,
+    pub fields: Vec<(Name, String)>,
 }
 
 impl Object {
@@ -64,12 +74,12 @@ impl Object {
         revision: Revision,
         stored: &[u8],
     ) -> Result<Self, Unreadable> {
-        let Some(rest) = stored.strip_prefix(HEAD) else {
+        let Some((head, rest)) = head_length(stored).and_then(|length| stored.split_at_checked(length)) else {
             return Err(Unreadable { key: key.to_string(), reason: "it does not begin with its metadata".into() });
         };
         let version = format!("\"resourceVersion\":\"{}\"", revision.0);
         let comma: &[u8] = if rest.first() == Some(&b'}') { b"" } else { b"," };
-        let body = [HEAD, version.as_bytes(), comma, rest].concat();
+        let body = [head, version.as_bytes(), comma, rest].concat();
         Ok(Self { key, revision, body: body.into(), resource: Arc::clone(resource), facts: OnceLock::new() })
     }
 
@@ -82,10 +92,11 @@ impl Object {
     }
 
     /// The bytes as the store holds them.
-    fn to_stored(&self) -> Vec<u8> {
+    pub(super) fn to_stored(&self) -> Vec<u8> {
         let version = format!("\"resourceVersion\":\"{}\"", self.revision.0);
-        let rest = self.body.get(HEAD.len() + version.len()..).unwrap_or_default();
-        [HEAD, rest.strip_prefix(b",").unwrap_or(rest)].concat()
+        let (head, rest) = self.body.split_at(head_length(&self.body).unwrap_or_default());
+        let rest = rest.get(version.len()..).unwrap_or_default();
+        [head, rest.strip_prefix(b",").unwrap_or(rest)].concat()
     }
 
     /// The object as a list holds it: without kind and apiVersion.
@@ -96,8 +107,12 @@ impl Object {
 
     /// The object as it stands alone, appended to `out`.
     pub(crate) fn write_single(&self, out: &mut Vec<u8>) {
-        write_type_meta(&self.resource, out);
-        out.extend_from_slice(self.body.get(1..).unwrap_or_default());
+        if self.has_type() {
+            out.extend_from_slice(&self.body);
+        } else {
+            write_type_meta(&self.resource, out);
+            out.extend_from_slice(self.body.get(1..).unwrap_or_default());
+        }
     }
 
     /// Its size as the cache counts it.
@@ -113,11 +128,28 @@ impl Object {
     pub(crate) fn to_value(&self) -> Result<Value, Unreadable> {
         let mut value: Value = serde_json::from_slice(&self.body)
             .map_err(|error| Unreadable { key: self.key.to_string(), reason: error.to_string() })?;
-        if let Some(object) = value.as_object_mut() {
+        if !self.has_type()
+            && let Some(object) = value.as_object_mut()
+        {
             object.insert("kind".into(), self.resource.kind.to_string().into());
             object.insert("apiVersion".into(), self.resource.api_version().into());
         }
         Ok(value)
+    }
+
+    /// Whether the bytes say what the object is.
+    fn has_type(&self) -> bool {
+        self.body.starts_with(CUSTOM_HEAD)
+    }
+
+    /// Whether the bytes are the object as `resource` serves it.
+    pub(crate) fn is_served_by(&self, resource: &Resource) -> bool {
+        if resource.custom.is_none() {
+            return resource.conversion.is_none();
+        }
+        let rest = self.body.strip_prefix(CUSTOM_HEAD).and_then(|rest| rest.strip_prefix(resource.group.as_bytes()));
+        let rest = rest.and_then(|rest| rest.strip_prefix(b"/")?.strip_prefix(resource.version.as_bytes()));
+        rest.is_some_and(|rest| rest.starts_with(b"\""))
     }
 
     /// Labels and selectable fields; read from the bytes once.
@@ -157,7 +189,7 @@ impl Facts {
         let labels = labels.into_iter().flatten();
         Self {
             labels: labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect(),
-            fields: (resource.strategy.fields)(value),
+            fields: resource.fields(value),
         }
     }
 }
@@ -166,13 +198,23 @@ impl Facts {
 ///
 /// # Errors
 /// When `object` has no metadata; everything that reaches the store was decoded, so this is a bug.
-pub(crate) fn encode(object: &Value) -> Result<Bytes, Unreadable> {
+pub(crate) fn encode(object: &Value, is_custom: bool) -> Result<Bytes, Unreadable> {
     let unreadable = |reason: &str| Unreadable { key: "a new object".into(), reason: reason.into() };
     let fields = object.as_object().ok_or_else(|| unreadable("it is not a JSON object"))?;
     let metadata = fields.get("metadata").and_then(Value::as_object).ok_or_else(|| unreadable("no metadata"))?;
 
     let mut out = Vec::with_capacity(1024);
-    out.extend_from_slice(HEAD);
+    if is_custom {
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+        out.extend_from_slice(CUSTOM_HEAD);
+        out.extend_from_slice(text("apiVersion").as_bytes());
+        out.extend_from_slice(b"\",\"kind\":\"");
+        out.extend_from_slice(text("kind").as_bytes());
+        out.extend_from_slice(b"\",");
+        out.extend_from_slice(METADATA);
+    } else {
+        out.extend_from_slice(HEAD);
+    }
     for (index, (key, value)) in metadata.iter().filter(|(key, _)| *key != "resourceVersion").enumerate() {
         if index > 0 {
             out.push(b',');
@@ -197,6 +239,16 @@ pub(crate) fn write_type_meta(resource: &Resource, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\",");
 }
 
+/// How long what stands before the first field of the metadata is.
+fn head_length(bytes: &[u8]) -> Option<usize> {
+    if bytes.starts_with(HEAD) {
+        return Some(HEAD.len());
+    }
+    // Groups, versions and kinds hold no quotes, so the first metadata is the object's own.
+    let found = bytes.starts_with(CUSTOM_HEAD).then(|| memmem::find(bytes, METADATA))??;
+    Some(found + METADATA.len())
+}
+
 fn write_field(out: &mut Vec<u8>, key: &str, value: &Value) -> Result<(), serde_json::Error> {
     serde_json::to_writer(&mut *out, key)?;
     out.push(b':');
@@ -212,7 +264,7 @@ mod tests {
 
     fn config_map(value: &Value, revision: u64) -> Object {
         let resource = Scheme::builtin().resource("", "v1", "configmaps").unwrap();
-        Object::from_stored(resource, "rec/a".into(), Revision(revision), &encode(value).unwrap()).unwrap()
+        Object::from_stored(resource, "rec/a".into(), Revision(revision), &encode(value, false).unwrap()).unwrap()
     }
 
     #[test]
@@ -228,6 +280,22 @@ mod tests {
         object.write_single(&mut single);
         assert_eq!(serde_json::from_slice::<Value>(&single).unwrap(), expected);
         assert_eq!((object.namespace(), object.name()), (Some("rec"), "a"));
+    }
+
+    #[test]
+    fn a_custom_object_says_in_which_version_it_is() {
+        let resource = Scheme::builtin().resource("", "v1", "configmaps").unwrap();
+        let value = json!({"apiVersion": "example.com/v1", "kind": "CronTab", "spec": {"metadata": {}},
+            "metadata": {"name": "a", "resourceVersion": "3"}});
+        let stored = encode(&value, true).unwrap();
+        let object = Object::from_stored(resource, "rec/a".into(), Revision(42), &stored).unwrap();
+        let mut expected = value;
+        expected["metadata"]["resourceVersion"] = "42".into();
+        assert_eq!(object.to_value().unwrap(), expected);
+        assert_eq!(object.to_stored(), stored);
+        let mut single = Vec::new();
+        object.write_single(&mut single);
+        assert_eq!(single, object.list_form().as_ref());
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod route;
 mod send;
 mod uploads;
 
+use api::scheme::Scheme;
 use axum::body::Body;
 use base::shutdown::Shutdown;
 use base::task::{self, Task};
@@ -183,7 +184,7 @@ impl<'a> Call<'a> {
     fn authorize_write(&self, verb: Verb, repository: &RepositoryName) -> Result<(), Error> {
         self.authorize(verb, repository)?;
         let namespace = repository.namespace().unwrap_or_default();
-        let namespaces = self.server.scheme().resource("", "v1", "namespaces");
+        let namespaces = Scheme::builtin().resource("", "v1", "namespaces");
         let found = namespaces.and_then(|resource| self.server.objects().find(resource, None, namespace).ok());
         let found = found.and_then(|namespace| namespace.to_value().ok());
         match found.as_ref().map(api::meta::deletion_timestamp) {

@@ -10,6 +10,7 @@ pub(crate) mod yaml;
 use std::io::Write as _;
 use std::sync::Arc;
 
+use api::scheme::Resource;
 use api::status::Status;
 use axum::body::Body;
 use flate2::Compression;
@@ -61,6 +62,14 @@ pub(crate) struct Page {
 }
 
 impl Page {
+    /// Whether all its objects are as `resource` serves them.
+    fn is_served_by(&self, resource: &Resource) -> bool {
+        match resource.custom {
+            Some(_) => self.items.iter().all(|item| item.is_served_by(resource)),
+            None => conversion::is_storage(resource),
+        }
+    }
+
     /// The list's own metadata.
     pub(crate) fn metadata(&self) -> Value {
         let mut metadata = json!({"resourceVersion": self.revision.0.to_string()});
@@ -73,27 +82,28 @@ impl Page {
 }
 
 /// Writes an answer in the form that the client accepts.
-pub(crate) fn answer(call: &Call, answer: Answer) -> Result<Response<Body>, Status> {
+pub(crate) async fn answer(call: &Call, answer: Answer) -> Result<Response<Body>, Status> {
     let (code, body) = match (&call.accepted, answer) {
         (accepted, Answer::Status(status)) => {
             let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::OK);
             (code, write_value(*accepted, &status.to_value())?)
         }
         (accepted, Answer::Object { value, code }) => (code, write_value(*accepted, &shaped(call, &value)?)?),
-        (accepted, Answer::Cached(object)) if is_plain(accepted) && conversion::is_storage(&call.resource) => {
+        (accepted, Answer::Cached(object)) if is_plain(accepted) && object.is_served_by(&call.resource) => {
             let mut out = Vec::with_capacity(object.size_bytes() + 64);
             object.write_single(&mut out);
             out.push(b'\n');
             (StatusCode::OK, out)
         }
         (accepted, Answer::Cached(object)) => {
-            let value = conversion::from_storage(&call.resource, object.to_value().map_err(unreadable)?);
+            let stored = object.to_value().map_err(unreadable)?;
+            let value = conversion::from_storage(&call.server, &call.resource, stored).await?;
             (StatusCode::OK, write_value(*accepted, &shaped(call, &value)?)?)
         }
-        (accepted, Answer::List(page)) if is_plain(accepted) && conversion::is_storage(&call.resource) => {
+        (accepted, Answer::List(page)) if is_plain(accepted) && page.is_served_by(&call.resource) => {
             (StatusCode::OK, write_list(call, &page))
         }
-        (accepted, Answer::List(page)) => (StatusCode::OK, write_value(*accepted, &shaped_list(call, &page)?)?),
+        (accepted, Answer::List(page)) => (StatusCode::OK, write_value(*accepted, &shaped_list(call, &page).await?)?),
     };
     respond(call, code, body)
 }
@@ -144,13 +154,13 @@ fn shaped(call: &Call, value: &Value) -> Result<Value, Status> {
 }
 
 /// A page in the shape that the client accepts.
-fn shaped_list(call: &Call, page: &Page) -> Result<Value, Status> {
+async fn shaped_list(call: &Call, page: &Page) -> Result<Value, Status> {
     let values: Result<Vec<Value>, _> = page.items.iter().map(|item| item.to_value()).collect();
-    let values: Vec<Value> =
-        values.map_err(unreadable)?.into_iter().map(|value| conversion::from_storage(&call.resource, value)).collect();
+    let values = conversion::list_from_storage(&call.server, &call.resource, values.map_err(unreadable)?).await?;
     Ok(match call.accepted.shape {
         Shape::Whole => {
-            let items: Vec<Value> = values.into_iter().map(without_type).collect();
+            let is_custom = call.resource.custom.is_some();
+            let items: Vec<Value> = if is_custom { values } else { values.into_iter().map(without_type).collect() };
             json!({"kind": call.resource.list_kind, "apiVersion": call.resource.api_version(),
                 "metadata": page.metadata(), "items": items})
         }

@@ -18,7 +18,7 @@ enum Include {
 
 /// A table of `values` with its column definitions.
 pub(crate) fn table(call: &Call, version: MetaVersion, values: &[Value], metadata: Value) -> Result<Value, Status> {
-    let columns: Vec<Value> = call.resource.strategy.columns.iter().map(|column| column.to_value()).collect();
+    let columns = call.resource.columns();
     let mut table = rows(call, version, values)?;
     if let Some(fields) = table.as_object_mut() {
         fields.insert("metadata".into(), metadata);
@@ -34,7 +34,7 @@ pub(crate) fn rows(call: &Call, version: MetaVersion, values: &[Value]) -> Resul
     let rows: Vec<Value> = values
         .iter()
         .map(|value| {
-            let cells = (call.resource.strategy.cells)(value, now);
+            let cells = call.resource.cells(value, now);
             match include {
                 Include::Nothing => json!({"cells": cells}),
                 Include::Metadata => json!({"cells": cells, "object": partial::object(value, version)}),

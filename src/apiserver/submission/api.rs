@@ -110,7 +110,7 @@ impl<'a> Api<'a> {
     /// The address of the node that was chosen for a Pod; `None` when none was within [`SCHEDULED_MAX`].
     pub(super) async fn node_address(&self, name: &str, made: &Value) -> Option<String> {
         let node = tokio::time::timeout(SCHEDULED_MAX, self.node(name, made)).await.ok().flatten()?;
-        let nodes = self.server.scheme().resource("", "v1", "nodes")?;
+        let nodes = Scheme::builtin().resource("", "v1", "nodes")?;
         let node = self.server.objects().find(nodes, None, &node).ok()?.to_value().ok()?;
         let addresses = node.pointer("/status/addresses")?.as_array()?;
         let internal = addresses.iter().find(|it| it.get("type").and_then(Value::as_str) == Some("InternalIP"))?;

@@ -1,5 +1,7 @@
 //! Server-side apply: a manager says what it wants of an object, which is made if it is not there.
 
+use std::sync::Arc;
+
 use api::managed::{ApplyError, Managers, Operation};
 use api::status::Status;
 use api::{decode as text, meta};
@@ -9,6 +11,7 @@ use serde_json::Value;
 
 use super::update::{self, Part};
 use super::{Call, create, decode};
+use crate::cache::Object;
 use crate::conversion;
 use crate::field_manager;
 use crate::options::{FieldValidation, WriteOptions};
@@ -93,12 +96,13 @@ fn check_kind(applied: &Value, wanted: &str, kind: &str) -> Result<(), Status> {
 /// Applies to the object that is there.
 async fn change(call: &Call, applied: &Value, part: Part, options: &WriteOptions) -> Result<Answer, Status> {
     let resource = &call.resource;
-    let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, |current, old| {
-        let old = conversion::from_storage(resource, old);
+    let change = |current: Arc<Object>, old: Value| async move {
+        let old = conversion::from_storage(&call.server, resource, old).await?;
         let (new, managers) = apply(call, part, &old, Managers::of(&old), applied, options)?;
-        update::changed_to(call, part, (current, old), new, Some(managers))
-    });
-    Ok(update::changed(call, changed.await?))
+        update::changed_to(call, part, (current, old), new, Some(managers)).await
+    };
+    let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, change).await?;
+    update::changed(call, changed).await
 }
 
 /// Makes the object that is not there yet.

@@ -36,6 +36,9 @@ pub(crate) async fn create(
     managers: Option<Managers>,
 ) -> Result<Value, Status> {
     check_namespace(call, &mut object)?;
+    if call.resource.custom.as_ref().is_some_and(|custom| custom.is_ending()) {
+        return Err(Status::creation_not_allowed());
+    }
     let says_version = meta::resource_version(&object).and_then(|version| version.parse::<u64>().ok()).unwrap_or(0) > 0;
     let resource = &call.resource;
     let is_generated = meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty();
@@ -46,19 +49,19 @@ pub(crate) async fn create(
             let name = names::generated_name(meta::generate_name(&object), &suffix);
             meta::set_name(&mut object, &name);
         }
-        prepare(call, &mut object, options, managers.clone())?;
+        prepare(call, &mut object, options, managers.clone()).await?;
         if says_version && options.keep == Keep::Stored {
             // Upstream's storage refuses it, so what is not stored is not refused, and the code is no better.
             return Err(Status::internal_plain("resourceVersion should not be set on objects to be created"));
         }
         let name = meta::name(&object).to_owned();
         let charged = resource_quota::charge(call, &object, options.keep).await?;
-        let stored = conversion::to_storage(resource, object);
+        let stored = conversion::to_storage(&call.server, resource, object).await?;
         let created = call.objects().create(resource, call.namespace(), &name, stored, options.keep).await;
         match created {
             Ok(value) => {
                 idle::warning(&resource.group, &resource.plural).into_iter().for_each(|warning| call.warn(warning));
-                return Ok(conversion::from_storage(resource, value));
+                return conversion::from_storage(&call.server, resource, value).await;
             }
             Err(status) => {
                 resource_quota::give_back(call, charged).await;
@@ -72,21 +75,25 @@ pub(crate) async fn create(
 }
 
 /// Everything between decoding and storing.
-fn prepare(call: &Call, object: &mut Value, options: &WriteOptions, managers: Option<Managers>) -> Result<(), Status> {
+async fn prepare(
+    call: &Call,
+    object: &mut Value,
+    options: &WriteOptions,
+    managers: Option<Managers>,
+) -> Result<(), Status> {
     let resource = &call.resource;
-    let strategy = &resource.strategy;
     meta::fill_create(object, &uuid::Uuid::new_v4().to_string(), clock::now_seconds());
-    (strategy.defaults)(object);
+    resource.set_defaults(object);
     managers.unwrap_or_else(|| field_manager::of_created(call, object)).put(object);
-    admission::admit_create(call, object, options.keep)?;
+    admission::admit_create(call, object, options.keep).await?;
     // What is derived of the object is derived of what admission made of it.
-    (strategy.prepare_create)(object);
+    resource.prepare_create(object);
     let mut errors = meta::validate_create(object, resource);
-    errors.extend((strategy.validate)(object));
+    errors.extend(resource.validate(object));
     if !errors.is_empty() {
         return Err(Status::invalid(&resource.group, &resource.kind, meta::name(object), errors));
     }
-    (strategy.warnings)(object).into_iter().for_each(|warning| call.warn(warning));
+    (resource.strategy.warnings)(object).into_iter().for_each(|warning| call.warn(warning));
     Ok(())
 }
 

@@ -2,7 +2,8 @@
 //! client asked.
 
 use api::decode::{self, DecodeError};
-use api::schema::{Id, Schemas};
+use api::patch::{Form, PatchError};
+use api::schema::Root;
 use api::scheme::Resource;
 use api::status::Status;
 use bytes::Bytes;
@@ -17,12 +18,54 @@ pub(crate) struct Expected<'a> {
     pub group: &'a str,
     pub version: &'a str,
     pub kind: &'a str,
-    pub schema: Id,
+    body: Kind<'a>,
+}
+
+/// What reads a body.
+enum Kind<'a> {
+    Resource(&'a Resource),
+    /// A builtin type that is no resource of its own.
+    Type(Root),
 }
 
 impl<'a> Expected<'a> {
     pub(crate) fn of(resource: &'a Resource) -> Self {
-        Self { group: &resource.group, version: &resource.version, kind: &resource.kind, schema: resource.schema }
+        let body = Kind::Resource(resource);
+        Self { group: &resource.group, version: &resource.version, kind: &resource.kind, body }
+    }
+
+    /// The body of a subresource that has a kind of its own; `group` is its package in OpenAPI, too.
+    pub(crate) fn builtin(group: &'a str, version: &'a str, kind: &'a str) -> Result<Self, Status> {
+        let package = match group.split('.').next() {
+            None | Some("") => "core",
+            Some(package) => package,
+        };
+        let root = Root::builtin(&format!("io.k8s.api.{package}.{version}.{kind}"));
+        let root = root.ok_or_else(|| Status::internal(format!("the schema has no {kind}")))?;
+        Ok(Self { group, version, kind, body: Kind::Type(root) })
+    }
+
+    fn decode(&self, value: Value) -> Result<decode::Decoded, DecodeError> {
+        match &self.body {
+            Kind::Resource(resource) => resource.decode(value),
+            Kind::Type(root) => decode::decode(root.schemas(), root.id(), value, self.kind),
+        }
+    }
+
+    /// The type by which protobuf is read; custom kinds have none.
+    fn protobuf(&self) -> Option<&Root> {
+        match &self.body {
+            Kind::Resource(resource) => resource.custom.is_none().then_some(&resource.schema),
+            Kind::Type(root) => Some(root),
+        }
+    }
+
+    /// `old` with `patch`.
+    pub(crate) fn patched(&self, form: Form, old: &Value, patch: &Value) -> Result<Value, PatchError> {
+        match &self.body {
+            Kind::Resource(resource) => resource.patched(form, old, patch),
+            Kind::Type(root) => form.patched(root.schemas(), root.id(), old, patch),
+        }
     }
 }
 
@@ -36,10 +79,11 @@ pub(crate) fn object(
     let Some(format) = negotiate::body_format(&call.parts.headers) else {
         return Err(Status::unsupported_body(negotiate::READABLE));
     };
-    let parsed = match format {
-        BodyFormat::Json => decode::parse_json(body),
-        BodyFormat::Yaml => decode::parse_yaml(body),
-        BodyFormat::Protobuf => decode::parse_protobuf(Schemas::builtin(), expected.schema, body),
+    let parsed = match (format, expected.protobuf()) {
+        (BodyFormat::Json, _) => decode::parse_json(body),
+        (BodyFormat::Yaml, _) => decode::parse_yaml(body),
+        (BodyFormat::Protobuf, Some(root)) => decode::parse_protobuf(root.schemas(), root.id(), body),
+        (BodyFormat::Protobuf, None) => return Err(Status::unsupported_body(negotiate::READABLE_CUSTOM)),
     };
     let mut parsed = parsed.map_err(|error| unrecognized(&error, body, expected.kind))?;
     decode::check_kind(&parsed.value, expected.group, expected.version, expected.kind).map_err(Status::bad_request)?;
@@ -70,8 +114,7 @@ pub(crate) fn typed(
         let (version, kind) = (expected.version, expected.kind);
         Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {reason}"))
     };
-    let decoded = decode::decode(Schemas::builtin(), expected.schema, value, expected.kind)
-        .map_err(|error| cannot(&error.to_string()))?;
+    let decoded = expected.decode(value).map_err(|error| cannot(&error.to_string()))?;
     let mut complaints = duplicates;
     complaints.extend(decoded.unknown);
     match validation {

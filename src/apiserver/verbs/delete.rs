@@ -3,6 +3,7 @@
 //! What a deletion does to an object is a pure function ([`decide`]), as upstream's `BeforeDelete` and its registry
 //! have it: an object with finalizers or grace is marked and stays, one without is removed.
 
+use api::custom::status as custom;
 use api::schema::Schemas;
 use api::scheme::Resource;
 use api::status::Status;
@@ -15,7 +16,7 @@ use super::{Call, list, update};
 use crate::admission;
 use crate::conversion;
 use crate::negotiate::{self, BodyFormat};
-use crate::objects::{Change, Changed};
+use crate::objects::{Change, Changed, Objects};
 use crate::options::{DeleteOptions, ListOptions, Propagation};
 use crate::respond::{Answer, Page};
 
@@ -30,7 +31,7 @@ pub(crate) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
     let changed = delete(call, call.namespace(), call.name()?, &options).await?;
     Ok(match changed {
         Changed::Removed(value) if !returns_deleted(&call.resource) => success(call, &value),
-        changed => update::changed(call, changed),
+        changed => update::changed(call, changed).await?,
     })
 }
 
@@ -55,10 +56,20 @@ pub(crate) async fn evict(call: &Call, options: &DeleteOptions) -> Result<Change
 }
 
 async fn delete(call: &Call, namespace: Option<&str>, name: &str, options: &DeleteOptions) -> Result<Changed, Status> {
-    let resource = &call.resource;
+    remove(call.objects(), &call.resource, namespace, name, options).await
+}
+
+/// Deletes an object, whoever asks.
+pub(crate) async fn remove(
+    objects: &Objects,
+    resource: &Resource,
+    namespace: Option<&str>,
+    name: &str,
+    options: &DeleteOptions,
+) -> Result<Changed, Status> {
     let now = update::stamp();
-    call.objects()
-        .change(resource, namespace, name, options.keep, |_, old| {
+    objects
+        .change(resource, namespace, name, options.keep, |_, old| async move {
             check_preconditions(resource, &old, options)?;
             Ok(decide(resource, old, options, now))
         })
@@ -68,7 +79,12 @@ async fn delete(call: &Call, namespace: Option<&str>, name: &str, options: &Dele
 /// What a deletion makes of an object.
 fn decide(resource: &Resource, old: Value, options: &DeleteOptions, now: Timestamp) -> Change {
     let mut new = old.clone();
-    let finalizers = finalizers_after(&old, options.propagation);
+    let mut finalizers = finalizers_after(&old, options.propagation);
+    if resource.is_definition() && meta::deletion_timestamp(&old).is_none() {
+        // A definition ends when its last object is gone.
+        finalizers.retain(|finalizer| finalizer != custom::FINALIZER);
+        finalizers.push(custom::FINALIZER.to_owned());
+    }
     meta::set_finalizers(&mut new, &finalizers);
     let waits = !finalizers.is_empty() || conversion::awaits_finalize(resource, &old);
     let grace = grace_seconds(resource, &old, options.grace_seconds);

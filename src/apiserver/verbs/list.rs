@@ -79,7 +79,7 @@ pub(crate) async fn page(call: &Call, options: &ListOptions) -> Result<Page, Sta
         _ => None,
     };
     if token.is_some() {
-        call.server.pins().pin(call.objects().cache(&call.resource)?, &snapshot);
+        call.server.pins().pin(&call.objects().cache(&call.resource)?, &snapshot);
     }
     Ok(Page { items, revision: snapshot.revision, continue_token: token.map(|token| token.print()), remaining })
 }
@@ -96,7 +96,7 @@ async fn snapshot(call: &Call, options: &ListOptions, token: Option<&Token>) -> 
     if let Some(token) = token {
         let Ok(revision) = u64::try_from(token.rv) else { return Ok(cache.snapshot(caches.applied())) };
         let revision = Revision(revision);
-        let pinned = call.server.pins().find(cache, revision);
+        let pinned = call.server.pins().find(&cache, revision);
         return pinned.or_else(|| cache.snapshot_at(revision).ok()).ok_or_else(|| {
             let newest = Token { v: TOKEN_VERSION.into(), rv: -1, start: token.start.clone() };
             Status::expired_continue(&newest.print())

@@ -161,7 +161,11 @@ pub(crate) async fn serve(
         return watch::serve(call);
     }
     let answered = dispatch(&call, body).await;
-    answered.and_then(|answer| respond::answer(&call, answer)).or_else(|status| Ok(respond::refusal(&call, &status)))
+    let responded = match answered {
+        Ok(answer) => respond::answer(&call, answer).await,
+        Err(status) => Err(status),
+    };
+    responded.or_else(|status| Ok(respond::refusal(&call, &status)))
 }
 
 /// What the verb makes of the request.

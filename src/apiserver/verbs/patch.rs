@@ -3,15 +3,17 @@
 //! A patch without `resourceVersion` is applied anew when another writer was faster, as often as it takes; one that
 //! names a version conflicts.
 
+use std::sync::Arc;
+
 use api::decode as text;
 use api::patch::Form;
-use api::schema::Schemas;
 use api::status::Status;
 use bytes::Bytes;
 use serde_json::Value;
 
 use super::update::{self, Part};
 use super::{Call, apply, decode};
+use crate::cache::Object;
 use crate::conversion;
 use crate::negotiate::{self, PatchKind};
 use crate::options::WriteOptions;
@@ -32,17 +34,22 @@ pub(crate) async fn serve_part(call: &Call, body: Bytes, part: Part) -> Result<A
     let patch = read(&body)?;
     let resource = &call.resource;
     let expected = decode::Expected::of(resource);
-    let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, |current, old| {
-        let old = conversion::from_storage(resource, old);
-        let new = patched(call, &expected, form, &old, &patch, &options)?;
-        update::changed_to(call, part, (current, old), new, None)
-    });
-    Ok(update::changed(call, changed.await?))
+    let (expected, patch, options) = (&expected, &patch, &options);
+    let change = |current: Arc<Object>, old: Value| async move {
+        let old = conversion::from_storage(&call.server, resource, old).await?;
+        let new = patched(call, expected, form, &old, patch, options)?;
+        update::changed_to(call, part, (current, old), new, None).await
+    };
+    let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, change).await?;
+    update::changed(call, changed).await
 }
 
 /// What a PATCH asks for.
 pub(super) fn asked(call: &Call) -> Result<(PatchKind, WriteOptions), Status> {
     let kind = negotiate::patch_kind(&call.parts.headers).ok_or_else(Status::unsupported_patch)?;
+    if kind == PatchKind::Of(Form::Strategic) && !call.resource.takes_strategic_patches() {
+        return Err(Status::unsupported_custom_patch());
+    }
     Ok((kind, WriteOptions::read_patch(&call.query, kind)?))
 }
 
@@ -61,7 +68,7 @@ pub(super) fn patched(
     patch: &Value,
     options: &WriteOptions,
 ) -> Result<Value, Status> {
-    let patched = form.patched(Schemas::builtin(), expected.schema, old, patch)?;
+    let patched = expected.patched(form, old, patch)?;
     let decoded = decode::typed(call, expected, patched, Vec::new(), options.field_validation);
     decoded.map_err(|status| unfit(&status, patch))
 }

@@ -1,5 +1,7 @@
 //! PUT of an object: the whole of it is replaced, if it is still the one that the client read.
 
+use std::sync::Arc;
+
 use api::managed::Managers;
 use api::meta;
 use api::scheme::{Resource, Scope};
@@ -17,6 +19,7 @@ use crate::field_manager;
 use crate::objects::{Change, Changed};
 use crate::options::WriteOptions;
 use crate::respond::Answer;
+use crate::server::ApiServer;
 
 /// Which part of an object a write is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,30 +69,32 @@ pub(crate) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
 /// Replaces one part of the object that the path names.
 pub(crate) async fn replace(call: &Call, new: &Value, part: Part, options: &WriteOptions) -> Result<Value, Status> {
     let resource = &call.resource;
-    let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, |current, old| {
-        check_version(call, current, &old, new)?;
-        transition(call, part, conversion::from_storage(resource, old), new.clone(), None)
-    });
-    Ok(conversion::from_storage(resource, changed.await?.into_value()))
+    let change = |current: Arc<Object>, old: Value| async move {
+        check_version(call, &current, &old, new)?;
+        let old = conversion::from_storage(&call.server, resource, old).await?;
+        transition(call, part, old, new.clone(), None).await
+    };
+    let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, change).await?;
+    conversion::from_storage(&call.server, resource, changed.into_value()).await
 }
 
 /// What becomes of `old` when a patch makes `new` of it, if it is still the one that the client read.
-pub(crate) fn changed_to(
+pub(crate) async fn changed_to(
     call: &Call,
     part: Part,
-    (current, old): (&Object, Value),
+    (current, old): (Arc<Object>, Value),
     mut new: Value,
     managers: Option<Managers>,
 ) -> Result<Change, Status> {
     check_identity(call, &mut new)?;
-    check_version(call, current, &old, &new)?;
-    transition(call, part, old, new, managers)
+    check_version(call, &current, &old, &new)?;
+    transition(call, part, old, new, managers).await
 }
 
 /// The object that replaces `old` when a client sends `new`: metadata that clients do not own is carried over, the
 /// strategy keeps what this part may not change, admission may add, and everything is checked. Who manages what then is
 /// found by comparing both, unless the caller knows.
-pub(crate) fn transition(
+pub(crate) async fn transition(
     call: &Call,
     part: Part,
     old: Value,
@@ -99,47 +104,39 @@ pub(crate) fn transition(
     let resource = &call.resource;
     let strategy = &resource.strategy;
     meta::fill_update(&mut new, &old);
-    (strategy.defaults)(&mut new);
+    resource.set_defaults(&mut new);
     let managers = managers.unwrap_or_else(|| field_manager::of_updated(call, part, &old, &new));
-    let validate = match part {
-        Part::Main | Part::Scale => {
-            (strategy.prepare_update)(&mut new, &old);
-            strategy.validate_update
-        }
-        Part::Status => {
-            (strategy.prepare_status)(&mut new, &old);
-            (strategy.stamp_status)(&mut new, &old, clock::now_seconds());
-            strategy.validate_status
-        }
-        Part::Approval => {
-            new = conversion::with_conditions_of(&new, &old);
-            api::validation::certificate_signing_request::request_update
-        }
-        Part::Finalizers => {
-            new = conversion::with_finalizers_of(&new, &old);
-            api::validation::small::namespace_finalize
-        }
-    };
-    admission::admit_update(call, part, &mut new, &old)?;
+    match part {
+        Part::Main | Part::Scale => resource.prepare_update(&mut new, &old),
+        Part::Status => resource.prepare_status(&mut new, &old, clock::now_seconds()),
+        Part::Approval => new = conversion::with_conditions_of(&new, &old),
+        Part::Finalizers => new = conversion::with_finalizers_of(&new, &old),
+    }
+    admission::admit_update(call, part, &mut new, &old).await?;
     managers.put(&mut new);
     let mut errors = meta::validate_update(&new, &old, resource);
-    errors.extend(validate(&new, &old));
+    errors.extend(match part {
+        Part::Main | Part::Scale => resource.validate_update(&new, &old),
+        Part::Status => resource.validate_status(&new, &old),
+        Part::Approval => api::validation::certificate_signing_request::request_update(&new, &old),
+        Part::Finalizers => api::validation::small::namespace_finalize(&new, &old),
+    });
     if !errors.is_empty() {
         return Err(Status::invalid(&resource.group, &resource.kind, meta::name(&new), errors));
     }
     if part == Part::Main {
         (strategy.warnings)(&new).into_iter().for_each(|warning| call.warn(warning));
     }
-    Ok(settle(resource, new))
+    settle(&call.server, resource, new).await
 }
 
 /// A change that leaves a deleted object without finalizers and without grace removes it.
-pub(crate) fn settle(resource: &Resource, new: Value) -> Change {
+pub(crate) async fn settle(server: &ApiServer, resource: &Resource, new: Value) -> Result<Change, Status> {
     let is_deleted = meta::deletion_timestamp(&new).is_some();
     let is_waiting = !meta::finalizers(&new).is_empty() || conversion::awaits_finalize(resource, &new);
     let has_grace = meta::deletion_grace_seconds(&new).is_some_and(|seconds| seconds > 0);
-    let stored = conversion::to_storage(resource, new);
-    if is_deleted && !is_waiting && !has_grace { Change::Remove(stored) } else { Change::Put(stored) }
+    let stored = conversion::to_storage(server, resource, new).await?;
+    Ok(if is_deleted && !is_waiting && !has_grace { Change::Remove(stored) } else { Change::Put(stored) })
 }
 
 /// The name and namespace in the body are those of the path.
@@ -207,6 +204,6 @@ pub(crate) fn stamp() -> jiff::Timestamp {
 }
 
 /// A change that was made, as the verb's answer.
-pub(crate) fn changed(call: &Call, changed: Changed) -> Answer {
-    super::object(conversion::from_storage(&call.resource, changed.into_value()))
+pub(crate) async fn changed(call: &Call, changed: Changed) -> Result<Answer, Status> {
+    Ok(super::object(conversion::from_storage(&call.server, &call.resource, changed.into_value()).await?))
 }

@@ -77,7 +77,7 @@ pub(crate) fn serve(call: Call) -> Result<Response<Body>, Status> {
 impl Watch {
     fn begin(call: Call, selection: Selection, options: &ListOptions) -> Result<Self, Status> {
         let caches = call.objects().caches().clone();
-        let cache = call.objects().cache(&call.resource)?.clone();
+        let cache = call.objects().cache(&call.resource)?;
         let interest = selection.interest();
         let mut initial = VecDeque::new();
         let mut end_of_initial = None;
@@ -132,7 +132,7 @@ impl Watch {
         let mut chunk = BytesMut::new();
         while chunk.len() < CHUNK_BYTES_MAX {
             let Some(object) = self.initial.pop_front() else { break };
-            chunk.extend_from_slice(&self.object_frame("ADDED", &object));
+            chunk.extend_from_slice(&self.object_frame("ADDED", &object).await);
         }
         if self.initial.is_empty()
             && let Some(revision) = self.end_of_initial.take()
@@ -157,17 +157,17 @@ impl Watch {
                     if Instant::now() >= self.deadline {
                         return None;
                     }
-                    return Some(self.due_bookmark());
+                    return Some(self.due_bookmark().await);
                 }
                 () = self.call.server.shutdown().requested() => return None,
             };
-            let mut chunk = self.frame(&event).unwrap_or_default();
+            let mut chunk = self.frame(&event).await.unwrap_or_default();
             // What waits already leaves in the same chunk; a lone event leaves as the shared bytes.
             if let Some(second) = self.subscription.try_next() {
                 let mut many = BytesMut::from(&chunk[..]);
                 let mut next = Some(second);
                 while let Some(event) = next {
-                    many.extend_from_slice(&self.frame(&event).unwrap_or_default());
+                    many.extend_from_slice(&self.frame(&event).await.unwrap_or_default());
                     next = if many.len() < CHUNK_BYTES_MAX { self.subscription.try_next() } else { None };
                 }
                 chunk = many.freeze();
@@ -180,7 +180,7 @@ impl Watch {
 
     /// An event as this watch shows it: a change that moves an object into the selection adds it, one that moves it
     /// out deletes it.
-    fn frame(&mut self, event: &Event) -> Option<Bytes> {
+    async fn frame(&mut self, event: &Event) -> Option<Bytes> {
         self.seen = event.object.revision;
         let was = event.previous.as_ref().is_some_and(|previous| self.selection.matches(previous));
         let is = !event.is_deletion && self.selection.matches(&event.object);
@@ -191,31 +191,35 @@ impl Watch {
             (true, false) => "DELETED",
         };
         let is_natural = (was == event.previous.is_some()) && (is != event.is_deletion);
-        if is_natural && self.is_plain() {
+        if is_natural && self.is_plain(&event.object) {
             return Some(event.frame());
         }
         Some(match (&event.previous, kind) {
             // Who leaves the selection is shown as it was last seen, under the revision of the change.
             (Some(previous), "DELETED") if !event.is_deletion => match previous.at_revision(event.object.revision) {
-                Ok(object) => self.object_frame(kind, &object),
+                Ok(object) => self.object_frame(kind, &object).await,
                 Err(error) => error_frame(&objects::unreadable(error)),
             },
-            _ => self.object_frame(kind, &event.object),
+            _ => self.object_frame(kind, &event.object).await,
         })
     }
 
-    fn is_plain(&self) -> bool {
-        self.call.accepted.shape == Shape::Whole && conversion::is_storage(&self.call.resource)
+    fn is_plain(&self, object: &Object) -> bool {
+        self.call.accepted.shape == Shape::Whole && object.is_served_by(&self.call.resource)
     }
 
     /// A frame around an object in the shape that the client accepts.
-    fn object_frame(&mut self, kind: &str, object: &Object) -> Bytes {
-        if self.is_plain() {
+    async fn object_frame(&mut self, kind: &str, object: &Object) -> Bytes {
+        if self.is_plain(object) {
             return cache::frame(kind, object);
         }
-        match object.to_value() {
-            Ok(value) => self.value_frame(kind, &conversion::from_storage(&self.call.resource, value)),
-            Err(error) => error_frame(&objects::unreadable(error)),
+        let served = match object.to_value() {
+            Ok(value) => conversion::from_storage(&self.call.server, &self.call.resource, value).await,
+            Err(error) => Err(objects::unreadable(error)),
+        };
+        match served {
+            Ok(value) => self.value_frame(kind, &value),
+            Err(status) => error_frame(&status),
         }
     }
 
@@ -245,13 +249,13 @@ impl Watch {
     }
 
     /// The bookmark that is due, at the newest revision whose changes this watch has all seen.
-    fn due_bookmark(&mut self) -> Bytes {
+    async fn due_bookmark(&mut self) -> Bytes {
         self.bookmark = Some(Instant::now() + BOOKMARK_INTERVAL);
         // Read before the queue is found empty: what the feed applies later has a later revision.
         let applied = self.call.objects().caches().applied();
         let mut chunk = BytesMut::new();
         while let Some(event) = self.subscription.try_next() {
-            chunk.extend_from_slice(&self.frame(&event).unwrap_or_default());
+            chunk.extend_from_slice(&self.frame(&event).await.unwrap_or_default());
         }
         self.seen = self.seen.max(applied);
         chunk.extend_from_slice(&self.bookmark_frame(self.seen, &Value::Null));

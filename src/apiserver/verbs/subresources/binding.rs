@@ -1,7 +1,6 @@
 //! `pods/binding`: the scheduler says on which node a pod runs. A pod is bound once.
 
 use api::meta;
-use api::schema::Schemas;
 use api::scheme::Resource;
 use api::status::Status;
 use bytes::Bytes;
@@ -16,9 +15,7 @@ use crate::respond::Answer;
 /// Binds the pod that the path names to the node in the body.
 pub(super) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
     let options = WriteOptions::read(&call.query, "CreateOptions")?;
-    let schema = Schemas::builtin().named("io.k8s.api.core.v1.Binding");
-    let schema = schema.ok_or_else(|| Status::internal("the schema has no Binding"))?;
-    let expected = decode::Expected { group: "", version: "v1", kind: "Binding", schema };
+    let expected = decode::Expected::builtin("", "v1", "Binding")?;
     let binding = decode::object(call, &expected, &body, options.field_validation)?;
     let target = binding.get("target").cloned().unwrap_or_default();
     let node = target.get("name").and_then(Value::as_str).unwrap_or_default();
@@ -29,8 +26,9 @@ pub(super) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
 
     let now = update::stamp();
     let resource = &call.resource;
-    let bound = call.objects().change(resource, call.namespace(), call.name()?, options.keep, |_, old| {
-        bind(resource, &old, &binding, node, now)
+    let binding = &binding;
+    let bound = call.objects().change(resource, call.namespace(), call.name()?, options.keep, |_, old| async move {
+        bind(resource, &old, binding, node, now)
     });
     bound.await?;
     Ok(Answer::created())

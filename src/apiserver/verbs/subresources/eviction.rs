@@ -2,7 +2,6 @@
 //! eviction is allowed, as upstream allows it where no budget selects the pod.
 
 use api::meta;
-use api::schema::Schemas;
 use api::status::Status;
 use bytes::Bytes;
 
@@ -13,9 +12,7 @@ use crate::respond::Answer;
 /// Evicts the pod that the path names.
 pub(super) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
     let options = WriteOptions::read(&call.query, "CreateOptions")?;
-    let schema = Schemas::builtin().named("io.k8s.api.policy.v1.Eviction");
-    let schema = schema.ok_or_else(|| Status::internal("the schema has no Eviction"))?;
-    let expected = decode::Expected { group: "policy", version: "v1", kind: "Eviction", schema };
+    let expected = decode::Expected::builtin("policy", "v1", "Eviction")?;
     let eviction = decode::object(call, &expected, &body, options.field_validation)?;
     if meta::name(&eviction) != call.name()? {
         return Err(Status::bad_request("name in URL does not match name in Eviction object"));

@@ -40,7 +40,7 @@ pub(crate) async fn serve(call: Call, body: Body) -> Result<Response<Body>, Stat
         ("finalize", Verb::Update) => replace(&call, body, Part::Finalizers).await?,
         _ => return Err(Status::method_not_supported()),
     };
-    respond::answer(&call, answer)
+    respond::answer(&call, answer).await
 }
 
 async fn replace(call: &Call, body: Body, part: Part) -> Result<respond::Answer, Status> {

@@ -1,8 +1,10 @@
 //! `scale`: how many replicas an object has, as the one kind that everything with replicas shares.
 
+use std::sync::Arc;
+
 use api::managed::Managers;
 use api::meta;
-use api::schema::Schemas;
+use api::scheme::Resource;
 use api::selectors::LabelSelector;
 use api::status::Status;
 use api::validation::field::Error;
@@ -12,21 +14,20 @@ use serde_json::{Map, Value, json};
 use super::super::patch;
 use super::super::update::{self, Part};
 use super::super::{Call, apply, decode};
+use crate::cache::Object;
+use crate::conversion;
 use crate::negotiate::PatchKind;
 use crate::objects;
 use crate::options::WriteOptions;
 use crate::request_info::Verb;
 use crate::respond::Answer;
 
-const DEFINITION: &str = "io.k8s.api.autoscaling.v1.Scale";
-
 /// Reads or changes the scale of the object that the path names.
 pub(super) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
     match call.request.verb {
         Verb::Get => {
             let found = call.objects().find(&call.resource, call.namespace(), call.name()?)?;
-            let object = found.to_value().map_err(objects::unreadable)?;
-            Ok(super::super::object(scale(&object)))
+            answer(call, found.to_value().map_err(objects::unreadable)?).await
         }
         Verb::Update => {
             let options = WriteOptions::read(&call.query, "UpdateOptions")?;
@@ -55,40 +56,45 @@ async fn apply_scale(call: &Call, body: &Bytes, options: &WriteOptions) -> Resul
     let mut part = json!({"apiVersion": resource.api_version(), "kind": resource.kind, "metadata": {}, "spec": {}});
     meta::set_name(&mut part, call.name()?);
     if let Some(replicas) = applied.pointer("/spec/replicas") {
-        meta::set_at(&mut part, "/spec/replicas", replicas.clone());
+        meta::set_at(&mut part, wanted_at(resource), replicas.clone());
     }
-    let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, |current, old| {
-        update::check_version(call, current, &old, &applied)?;
-        let (new, managers) = apply::apply(call, Part::Scale, &old, Managers::of(&old), &part, options)?;
-        check(call, &new)?;
-        update::transition(call, Part::Scale, old, new, Some(managers))
-    });
-    Ok(super::super::object(scale(&changed.await?.into_value())))
+    let (applied, part) = (&applied, &part);
+    let change = |current: Arc<Object>, old: Value| async move {
+        update::check_version(call, &current, &old, applied)?;
+        let old = conversion::from_storage(&call.server, resource, old).await?;
+        let (new, managers) = apply::apply(call, Part::Scale, &old, Managers::of(&old), part, options)?;
+        check(call, &scale(resource, &new))?;
+        update::transition(call, Part::Scale, old, new, Some(managers)).await
+    };
+    let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, change).await?;
+    answer(call, changed.into_value()).await
 }
 
 /// Changes the scale by a function of what it is now.
 async fn change(
     call: &Call,
     options: &WriteOptions,
-    mut change: impl FnMut(&Value) -> Result<Value, Status>,
+    change: impl Fn(&Value) -> Result<Value, Status> + Sync,
 ) -> Result<Answer, Status> {
     let resource = &call.resource;
-    let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, |current, old| {
-        let mut wanted = change(&scale(&old))?;
+    let change = &change;
+    let change = |current: Arc<Object>, old: Value| async move {
+        let old = conversion::from_storage(&call.server, resource, old).await?;
+        let mut wanted = change(&scale(resource, &old))?;
         update::check_identity(call, &mut wanted)?;
-        update::check_version(call, current, &old, &wanted)?;
+        update::check_version(call, &current, &old, &wanted)?;
         check(call, &wanted)?;
         let mut new = old.clone();
         let replicas = wanted.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
-        meta::set_at(&mut new, "/spec/replicas", replicas);
-        update::transition(call, Part::Scale, old, new, None)
-    });
-    Ok(super::super::object(scale(&changed.await?.into_value())))
+        meta::set_at(&mut new, wanted_at(resource), replicas);
+        update::transition(call, Part::Scale, old, new, None).await
+    };
+    let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, change).await?;
+    answer(call, changed.into_value()).await
 }
 
 fn expected() -> Result<decode::Expected<'static>, Status> {
-    let schema = Schemas::builtin().named(DEFINITION).ok_or_else(|| Status::internal("the schema has no Scale"))?;
-    Ok(decode::Expected { group: "autoscaling", version: "v1", kind: "Scale", schema })
+    decode::Expected::builtin("autoscaling", "v1", "Scale")
 }
 
 fn check(call: &Call, scale: &Value) -> Result<(), Status> {
@@ -100,8 +106,19 @@ fn check(call: &Call, scale: &Value) -> Result<(), Status> {
     Err(Status::invalid("autoscaling", "Scale", call.name()?, errors))
 }
 
+/// The scale of an object as it is stored.
+async fn answer(call: &Call, stored: Value) -> Result<Answer, Status> {
+    let object = conversion::from_storage(&call.server, &call.resource, stored).await?;
+    Ok(super::super::object(scale(&call.resource, &object)))
+}
+
+/// Where the number of replicas that are wanted is.
+fn wanted_at(resource: &Resource) -> &str {
+    resource.scale().map_or("/spec/replicas", |scale| &scale.wanted)
+}
+
 /// The scale of an object.
-fn scale(object: &Value) -> Value {
+fn scale(resource: &Resource, object: &Value) -> Value {
     let mut metadata = Map::new();
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
         if let Some(value) = object.pointer(&format!("/metadata/{field}")) {
@@ -109,12 +126,16 @@ fn scale(object: &Value) -> Value {
         }
     }
     let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
-    let spec = match number("/spec/replicas") {
+    let own = resource.scale();
+    let spec = match number(wanted_at(resource)) {
         0 => json!({}),
         replicas => json!({ "replicas": replicas }),
     };
-    let mut status = json!({"replicas": number("/status/replicas")});
-    let selector = LabelSelector::of_replicas(object).map(|selector| selector.to_string()).unwrap_or_default();
+    let mut status = json!({"replicas": number(own.map_or("/status/replicas", |scale| &scale.found))});
+    let selector = match own {
+        Some(scale) => object.pointer(&scale.selector).and_then(Value::as_str).unwrap_or_default().to_owned(),
+        None => LabelSelector::of_replicas(object).map(|selector| selector.to_string()).unwrap_or_default(),
+    };
     if !selector.is_empty() {
         meta::set_at(&mut status, "/selector", selector.into());
     }

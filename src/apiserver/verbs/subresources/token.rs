@@ -1,7 +1,6 @@
 //! `serviceaccounts/token`: a token of the account, bound to what the request names.
 
 use api::meta;
-use api::schema::Schemas;
 use api::scheme::Scheme;
 use api::status::Status;
 use api::validation::field::{Error, ErrorList};
@@ -26,9 +25,7 @@ const SECONDS_MAX: i64 = 1 << 32;
 /// Makes a token of the account that the path names.
 pub(super) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
     let options = WriteOptions::read(&call.query, "CreateOptions")?;
-    let schema = Schemas::builtin().named("io.k8s.api.authentication.v1.TokenRequest");
-    let schema = schema.ok_or_else(|| Status::internal("the schema has no TokenRequest"))?;
-    let expected = decode::Expected { group: "authentication.k8s.io", version: "v1", kind: "TokenRequest", schema };
+    let expected = decode::Expected::builtin("authentication.k8s.io", "v1", "TokenRequest")?;
     let mut request = decode::object(call, &expected, &body, options.field_validation)?;
     let (namespace, name) = (call.namespace().unwrap_or_default(), call.name()?);
     let account = call.objects().find(&call.resource, Some(namespace), name)?.to_value();
