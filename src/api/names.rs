@@ -19,6 +19,8 @@ const SUFFIX_ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 
 const LABEL_FORM: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const LABEL_MESSAGE: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character";
+const LABEL_1035_FORM: &str = "[a-z]([-a-z0-9]*[a-z0-9])?";
+const LABEL_1035_MESSAGE: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character";
 const SUBDOMAIN_MESSAGE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
 const QUALIFIED_FORM: &str = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
 const QUALIFIED_MESSAGE: &str =
@@ -78,6 +80,16 @@ pub fn label(text: &str) -> Vec<String> {
         } else {
             wrong.push(form(LABEL_MESSAGE, LABEL_FORM, &["my-name", "123-abc"]));
         }
+    }
+    wrong
+}
+
+/// What is wrong with a DNS-1035 label: one that begins with a letter.
+#[must_use]
+pub fn label_1035(text: &str) -> Vec<String> {
+    let mut wrong = too_long(text, LABEL_BYTES_MAX);
+    if !(is_label(text) && text.starts_with(|first: char| first.is_ascii_lowercase())) {
+        wrong.push(form(LABEL_1035_MESSAGE, LABEL_1035_FORM, &["my-name", "abc-123"]));
     }
     wrong
 }

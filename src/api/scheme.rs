@@ -307,11 +307,14 @@ impl GroupVersionKind {
     /// What its type is called in OpenAPI: `io.k8s.api.apps.v1.Deployment`.
     #[must_use]
     pub fn definition_name(&self) -> String {
-        let group = match self.group.split('.').next() {
-            None | Some("") => "core",
-            Some(group) => group,
+        // Two groups live in repositories of their own.
+        let package = match &*self.group {
+            "" => "api.core",
+            "apiextensions.k8s.io" => "apiextensions-apiserver.pkg.apis.apiextensions",
+            "apiregistration.k8s.io" => "kube-aggregator.pkg.apis.apiregistration",
+            other => &format!("api.{}", other.split('.').next().unwrap_or(other)),
         };
-        format!("io.k8s.api.{group}.{}.{}", self.version, self.kind)
+        format!("io.k8s.{package}.{}.{}", self.version, self.kind)
     }
 }
 

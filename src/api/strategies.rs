@@ -2,6 +2,7 @@
 
 mod access;
 mod autoscaling;
+mod extensions;
 mod fields;
 mod networking;
 mod prepare;
@@ -12,6 +13,7 @@ mod workloads;
 
 pub use access::*;
 pub use autoscaling::*;
+pub use extensions::*;
 pub use networking::*;
 pub use storage::*;
 pub use volumes::*;

@@ -2,8 +2,8 @@
 //! their last object is gone.
 //!
 //! One task follows the definitions. What their status should say and which rows they make are functions of `api`'s
-//! ([`api::custom`]); here they are carried out: status first, then the cache, then the scheme, so that whoever finds a
-//! resource in discovery can use it.
+//! ([`api::custom`]); here they are carried out: first the cache, then the scheme, then the status, so that whoever finds
+//! a resource in discovery, or its definition established, can use it.
 
 mod ending;
 
@@ -48,8 +48,7 @@ impl Definitions {
     /// Serves what the definitions in the store say, before the first request.
     pub(crate) fn load(server: &ApiServer) -> Self {
         let mut definitions = Self { served: BTreeMap::new() };
-        let found = all(server);
-        definitions.take_in(server, &found, Since::Definition);
+        definitions.take_in(server, &settled(all(server)), Since::Definition);
         definitions
     }
 
@@ -63,8 +62,9 @@ impl Definitions {
         // The watch begins first, so that no change is missed.
         let mut watch = watch(server);
         let found = all(server);
-        self.take_in(server, &found, Since::Ever);
-        if settle(server, &found).await {
+        let settled = settled(found.clone());
+        self.take_in(server, &settled, Since::Ever);
+        if tell(server, &found, &settled).await {
             // What was written is seen in the next round.
             return;
         }
@@ -164,27 +164,32 @@ fn source(definition: &Value) -> Value {
     })
 }
 
+/// The definitions with the status that they should have.
+fn settled(mut found: Vec<(Value, Revision)>) -> Vec<(Value, Revision)> {
+    let now = meta::time(clock::now_seconds());
+    for at in 0..found.len() {
+        let others: Vec<&Value> = found.iter().map(|(definition, _)| definition).collect();
+        let settled = others.get(at).map(|definition| status::settled(definition, &others, &now));
+        if let (Some(settled), Some((place, _))) = (settled, found.get_mut(at)) {
+            *place = settled;
+        }
+    }
+    found
+}
+
 /// Writes the status of definitions that have another than they should; whether one was written.
-async fn settle(server: &ApiServer, found: &[(Value, Revision)]) -> bool {
-    let mut all: Vec<Value> = found.iter().map(|(definition, _)| definition.clone()).collect();
+async fn tell(server: &ApiServer, found: &[(Value, Revision)], settled: &[(Value, Revision)]) -> bool {
     let mut is_changed = false;
-    for at in 0..all.len() {
-        let Some(definition) = all.get(at) else { continue };
-        let others: Vec<&Value> = all.iter().collect();
-        let settled = status::settled(definition, &others, &meta::time(clock::now_seconds()));
-        if settled.get("status") == definition.get("status") {
+    for ((before, _), (settled, _)) in found.iter().zip(settled) {
+        if settled.get("status") == before.get("status") {
             continue;
         }
-        let path = format!("{PATH}/{}/status", meta::name(definition));
-        let (code, answer) = seed::ask(server, Method::PUT, &path, &settled).await;
-        if code.is_success() {
-            is_changed = true;
-            if let Some(place) = all.get_mut(at) {
-                *place = settled;
-            }
-        } else if code != StatusCode::CONFLICT && code != StatusCode::NOT_FOUND {
+        let path = format!("{PATH}/{}/status", meta::name(settled));
+        let (code, answer) = seed::ask(server, Method::PUT, &path, settled).await;
+        is_changed |= code.is_success();
+        if !code.is_success() && ![StatusCode::CONFLICT, StatusCode::NOT_FOUND].contains(&code) {
             let error = answer.get("message").and_then(Value::as_str).unwrap_or("no answer");
-            tracing::warn!(definition = meta::name(&settled), error, "a definition's status could not be written");
+            tracing::warn!(definition = meta::name(settled), error, "a definition's status could not be written");
         }
     }
     is_changed

@@ -42,7 +42,8 @@ fn complete(schemas: &Schemas, id: Id, object: &mut Map<String, Value>) {
 /// Brings a value of any type into canonical form.
 fn settle(schemas: &Schemas, kind: &Type, value: &mut Value) {
     match (kind, value) {
-        (Type::Object(id), Value::Object(fields)) => complete(schemas, *id, fields),
+        (Type::Object(id) | Type::SchemaOr(id, _), Value::Object(fields)) => complete(schemas, *id, fields),
+        (Type::SchemaOr(id, other), value) => settle(schemas, &other.kind(*id), value),
         (Type::List(item), Value::Array(items)) => items.iter_mut().for_each(|value| settle(schemas, item, value)),
         (Type::Map(item), Value::Object(map)) => map.values_mut().for_each(|value| settle(schemas, item, value)),
         _ => {}
@@ -74,9 +75,8 @@ pub(super) fn zero(schemas: &Schemas, kind: &Type) -> Value {
             complete(schemas, *id, &mut fields);
             Value::Object(fields)
         }
-        Type::List(_) | Type::Map(_) | Type::Time | Type::MicroTime | Type::Bytes | Type::Raw | Type::Any => {
-            Value::Null
-        }
+        Type::List(_) | Type::Map(_) | Type::Time | Type::MicroTime | Type::Bytes => Value::Null,
+        Type::Raw | Type::Any | Type::Json | Type::SchemaOr(..) => Value::Null,
         Type::String => "".into(),
         Type::Int32 | Type::Int64 | Type::Number | Type::IntOrString => 0.into(),
         Type::Boolean => false.into(),

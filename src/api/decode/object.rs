@@ -3,13 +3,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::canonical::{canonicalize, zero};
 use super::path::{Complaints, Path};
 use super::{DecodeError, go_kind, time};
 use crate::quantity::Quantity;
-use crate::schema::{Definition, Field, Id, Schemas, Type};
+use crate::schema::{Definition, Field, Id, Other, Schemas, Type};
 
 /// An object in canonical form.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,12 +28,9 @@ pub struct Decoded {
 pub fn decode(schemas: &Schemas, id: Id, value: Value, kind: &str) -> Result<Decoded, DecodeError> {
     let fields = match value {
         Value::Object(fields) => fields,
-        other => {
-            let found = go_kind(&other);
-            return Err(DecodeError::Value(format!("json: cannot unmarshal {found} into Go value of type v1.{kind}")));
-        }
+        other => return Err(not_of_kind(&other, kind)),
     };
-    let mut reader = Reader { schemas, path: Path::default(), go_path: Vec::new(), complaints: Complaints::default() };
+    let mut reader = Reader::new(schemas);
     let mut object = Value::Object(reader.object(schemas.get(id), fields)?);
     canonicalize(schemas, id, &mut object);
     Ok(Decoded { object, unknown: reader.complaints.into_sentences() })
@@ -57,6 +54,10 @@ struct Place<'a> {
 }
 
 impl<'a> Reader<'a> {
+    fn new(schemas: &'a Schemas) -> Self {
+        Self { schemas, path: Path::default(), go_path: Vec::new(), complaints: Complaints::default() }
+    }
+
     fn object(
         &mut self,
         definition: &'a Definition,
@@ -95,7 +96,8 @@ impl<'a> Reader<'a> {
     fn value(&mut self, kind: &'a Type, place: Place<'a>, value: Value) -> Result<Value, DecodeError> {
         Ok(match (kind, value) {
             (_, Value::Null) => zero(self.schemas, kind),
-            (Type::Raw, value) => value,
+            (Type::Raw | Type::Json, value) => value,
+            (Type::SchemaOr(id, other), value) => self.schema_or(*id, *other, value)?,
             (Type::Object(id), Value::Object(fields)) => Value::Object(self.object(self.schemas.get(*id), fields)?),
             (Type::List(item), Value::Array(items)) => self.list(item, place, items)?,
             (Type::Map(item), Value::Object(entries)) => self.map(item, place, entries)?,
@@ -107,7 +109,7 @@ impl<'a> Reader<'a> {
             (Type::Bytes, Value::String(text)) => bytes(&text)?.into(),
             (Type::String, Value::String(text)) => Value::String(text),
             (Type::Boolean, Value::Bool(value)) => Value::Bool(value),
-            (Type::Number, Value::Number(number)) => Value::Number(number),
+            (Type::Number, Value::Number(number)) => float(number),
             (Type::Int32, Value::Number(number)) if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => {
                 Value::Number(number)
             }
@@ -143,11 +145,48 @@ impl<'a> Reader<'a> {
         Ok(Value::Object(map))
     }
 
+    /// A JSON schema or what stands in its place. As upstream, which reads these alone, it drops unknown fields unseen.
+    fn schema_or(&self, id: Id, other: Other, value: Value) -> Result<Value, DecodeError> {
+        let read = |value: Value| match value {
+            Value::Object(fields) => {
+                let mut reader = Reader::new(self.schemas);
+                reader.object(self.schemas.get(id), fields).map(Value::Object)
+            }
+            other => Err(not_of_kind(&other, "JSONSchemaProps")),
+        };
+        match (other, value) {
+            (_, value @ Value::Object(_)) => read(value),
+            (Other::Boolean, value @ Value::Bool(_)) => Ok(value),
+            (Other::Boolean, _) => Err(DecodeError::Value("boolean or JSON schema expected".to_owned())),
+            (Other::Schemas, Value::Array(items)) => items.into_iter().map(read).collect(),
+            (Other::Texts, Value::Array(items)) => items.into_iter().map(|item| text(&item).map(Value::from)).collect(),
+            (Other::Schemas | Other::Texts, found) => {
+                let union = other.union_name();
+                Err(not_of_kind(&found, union.rsplit('.').next().unwrap_or(union)))
+            }
+        }
+    }
+
     fn mismatch(&self, found: &str, place: Place<'_>) -> DecodeError {
         let (owner, go_type, path) = (place.owner, place.go_type, self.go_path.join("."));
         DecodeError::Value(format!(
             "json: cannot unmarshal {found} into Go struct field {owner}.{path} of type {go_type}"
         ))
+    }
+}
+
+fn not_of_kind(found: &Value, kind: &str) -> DecodeError {
+    DecodeError::Value(format!("json: cannot unmarshal {} into Go value of type v1.{kind}", go_kind(found)))
+}
+
+/// A number as Go prints a `float64`: one that is whole has no fraction.
+fn float(number: Number) -> Value {
+    /// Up to here a `float64` tells all whole numbers apart.
+    const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+    match number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() <= WHOLE_MAX) {
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole and in range")]
+        Some(whole) => Value::from(whole as i64),
+        None => Value::Number(number),
     }
 }
 

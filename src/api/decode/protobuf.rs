@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::{DEPTH_MAX, DecodeError, Parsed};
 use crate::meta;
 use crate::schema::facts::{self, GoField};
-use crate::schema::{Definition, Id, Schemas, Type};
+use crate::schema::{Definition, Id, Other, Schemas, Type};
 
 /// What every body begins with.
 const MAGIC: &[u8] = b"k8s\0";
@@ -161,7 +161,8 @@ impl Place<'_> {
             (Type::MicroTime, Data::Bytes(bytes)) => time(bytes)?.map_or(Value::Null, |at| meta::micro_time(at).into()),
             (Type::Quantity, Data::Bytes(bytes)) => first_text(bytes)?.into(),
             (Type::IntOrString, Data::Bytes(bytes)) => int_or_string(bytes)?,
-            (Type::Raw, Data::Bytes(bytes)) => raw(bytes)?,
+            (Type::Raw | Type::Json, Data::Bytes(bytes)) => raw(bytes)?,
+            (Type::SchemaOr(id, other), Data::Bytes(bytes)) => self.schema_or(*id, *other, bytes, depth + 1)?,
             // A list of strings in a map (`map[string][]string`) is a message with one repeated field.
             (Type::List(item), Data::Bytes(bytes)) => {
                 let items = Fields(bytes).map(|field| self.value(item, field?.data, depth + 1));
@@ -169,6 +170,28 @@ impl Place<'_> {
             }
             (kind, _) => return Err(broken(&format!("a field of type {kind:?} has another wire type"))),
         })
+    }
+}
+
+impl Place<'_> {
+    /// A union: its schema wins; a flag stands before it, and lists after it.
+    fn schema_or(&self, id: Id, other: Other, bytes: &[u8], depth: usize) -> Result<Value, DecodeError> {
+        let schema_number = if other == Other::Boolean { 2 } else { 1 };
+        let (mut schema, mut flag, mut items) = (None, false, Vec::new());
+        for field in Fields(bytes) {
+            match field? {
+                Field { number, data } if number == schema_number => {
+                    schema = Some(self.value(&Type::Object(id), data, depth)?);
+                }
+                Field { number: 1, data: Data::Number(number) } => flag = number != 0,
+                Field { number: 2, data } => {
+                    let kind = if other == Other::Texts { Type::String } else { Type::Object(id) };
+                    items.push(self.value(&kind, data, depth)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(schema.unwrap_or_else(|| if other == Other::Boolean { flag.into() } else { items.into() }))
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod autoscaling;
+pub mod extensions;
 pub mod networking;
 pub mod pod;
 pub mod quotas;

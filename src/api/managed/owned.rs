@@ -52,7 +52,7 @@ pub(super) fn complaints(place: Place<'_>, value: &Value) -> Vec<String> {
 fn look(place: Place<'_>, value: &Value, path: &str, found: &mut Vec<String>) {
     let mut complain = |text: String| found.push(if path.is_empty() { text } else { format!("{path}: {text}") });
     match (place.kind, value) {
-        (Type::Raw | Type::Any, _) | (_, Value::Null) => {}
+        (Type::Raw | Type::Any | Type::Json | Type::SchemaOr(..), _) | (_, Value::Null) => {}
         (Type::Object(_) | Type::Map(_), Value::Object(parts)) => {
             let whole = Place { merge: Place::root(place.schemas, place.kind).merge, ..place };
             for (name, value) in parts {

@@ -17,6 +17,9 @@ const MICRO_TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime";
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 const INT_OR_STRING: &str = "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+const JSON: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON";
+/// How the names of [`crate::schema::Other`]'s unions go on after the group.
+const SCHEMA_UNION: &str = ".JSONSchemaPropsOr";
 const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 /// What a patch's body is.
 const PATCH: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
@@ -150,6 +153,8 @@ impl<'a> Writer<'a> {
             Type::Boolean => json!({"type": "boolean"}),
             Type::Bytes => json!({"type": "string", "format": "byte"}),
             Type::Raw | Type::Any => json!({"type": "object"}),
+            Type::Json => self.within(JSON),
+            Type::SchemaOr(_, other) => self.within(other.union_name()),
         }
     }
 
@@ -182,6 +187,9 @@ impl<'a> Writer<'a> {
             (INT_OR_STRING, Version::V3) => {
                 json!({"oneOf": [{"type": "integer"}, {"type": "string"}], "format": "int-or-string"})
             }
+            // What may be anything has no type.
+            (JSON, _) => json!({}),
+            (name, _) if name.contains(SCHEMA_UNION) => json!({}),
             _ => json!({"type": "object"}),
         }
     }

@@ -4,6 +4,7 @@ pub mod access;
 pub mod age;
 pub mod autoscaling;
 pub mod event;
+pub mod extensions;
 pub mod networking;
 pub mod node;
 pub mod pod;

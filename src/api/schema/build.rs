@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::facts::{self, GoField};
 use super::generate::REFERENCE;
-use super::{Definition, Empty, Field, Id, ListType, Merge, Schemas, Type};
+use super::{Definition, Empty, Field, Id, ListType, Merge, Other, Schemas, Type};
 
 /// Definitions that are no objects, or objects whose contents are not described.
 const SPECIAL: [(&str, Type); 8] = [
@@ -17,16 +17,21 @@ const SPECIAL: [(&str, Type); 8] = [
     ("io.k8s.apimachinery.pkg.api.resource.Quantity", Type::Quantity),
     ("io.k8s.apimachinery.pkg.runtime.RawExtension", Type::Raw),
     ("io.k8s.apimachinery.pkg.util.intstr.IntOrString", Type::IntOrString),
-    ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON", Type::Raw),
+    ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON", Type::Json),
 ];
+
+/// What the unions of [`UNIONS`] have in common.
+const JSON_SCHEMA: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
+const UNIONS: [Other; 3] = [Other::Boolean, Other::Schemas, Other::Texts];
 
 /// Fields that upstream leaves out when they are empty although their type is a struct (`omitzero`).
 const OMIT_ZERO: [(&str, &str); 1] = [("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", "creationTimestamp")];
 
 /// Joins definitions and facts.
 pub(super) fn build(definitions: &Map<String, Value>) -> Schemas {
-    let objects: Vec<(&String, &Value)> =
-        definitions.iter().filter(|(name, _)| SPECIAL.iter().all(|(special, _)| special != name)).collect();
+    let is_union = |name: &str| UNIONS.iter().any(|union| union.union_name() == name);
+    let is_special = |name: &str| is_union(name) || SPECIAL.iter().any(|(special, _)| *special == name);
+    let objects: Vec<(&String, &Value)> = definitions.iter().filter(|(name, _)| !is_special(name)).collect();
     let ids: HashMap<Box<str>, Id> =
         objects.iter().enumerate().map(|(index, (name, _))| (name.as_str().into(), Id(index))).collect();
     let definitions = objects.into_iter().map(|(name, schema)| definition(name, schema, &ids)).collect();
@@ -73,7 +78,11 @@ fn kind(schema: &Value, ids: &HashMap<Box<str>, Id>) -> Type {
     let text = |name: &str| schema.get(name).and_then(Value::as_str);
     if let Some(name) = text("$ref").and_then(|reference| reference.strip_prefix(REFERENCE)) {
         let special = SPECIAL.iter().find(|(special, _)| *special == name).map(|(_, kind)| kind.clone());
-        return special.or_else(|| ids.get(name).copied().map(Type::Object)).unwrap_or(Type::Raw);
+        let union = || {
+            let other = UNIONS.into_iter().find(|union| union.union_name() == name)?;
+            Some(Type::SchemaOr(ids.get(JSON_SCHEMA).copied()?, other))
+        };
+        return special.or_else(union).or_else(|| ids.get(name).copied().map(Type::Object)).unwrap_or(Type::Raw);
     }
     let inner = |name: &str| schema.get(name).map(|schema| Box::new(kind(schema, ids)));
     match (text("type"), text("format")) {
@@ -92,8 +101,12 @@ fn kind(schema: &Value, ids: &HashMap<Box<str>, Id>) -> Type {
 /// What upstream prints for an unset field. Fields without a row (`kind`, `apiVersion`) are left out.
 fn empty(definition: &str, field: &str, kind: &Type, go: Option<&GoField>) -> Empty {
     let Some(go) = go else { return Empty::Omit };
-    let is_struct =
-        matches!(kind, Type::Object(_) | Type::Time | Type::MicroTime | Type::Quantity | Type::IntOrString | Type::Raw);
+    let is_struct = match kind {
+        Type::Object(_) | Type::Time | Type::MicroTime | Type::Quantity | Type::IntOrString => true,
+        Type::Raw | Type::Any | Type::Json | Type::SchemaOr(..) => true,
+        Type::List(_) | Type::Map(_) | Type::String | Type::Bytes | Type::Boolean => false,
+        Type::Int32 | Type::Int64 | Type::Number => false,
+    };
     match (go.omits_empty, go.is_pointer) {
         (true, true) => Empty::OmitUnset,
         (false, true) => Empty::Null,

@@ -2,9 +2,10 @@
 //! keep them.
 
 use k8s_openapi::api::{
-    apps, authentication, authorization, autoscaling, batch, certificates, coordination, core, discovery, events,
-    networking, node, policy, rbac, scheduling, storage,
+    admissionregistration, apps, authentication, authorization, autoscaling, batch, certificates, coordination, core,
+    discovery, events, networking, node, policy, rbac, scheduling, storage,
 };
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions;
 use k8s_openapi::apimachinery::pkg::apis::meta;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
@@ -26,6 +27,13 @@ pub(crate) fn definitions() -> Map<String, Value> {
 
 /// The kinds that bodies hold. A new row in the scheme adds its line here.
 fn add_roots(generator: &mut SchemaGenerator) {
+    generator.subschema_for::<admissionregistration::v1::MutatingAdmissionPolicy>();
+    generator.subschema_for::<admissionregistration::v1::MutatingAdmissionPolicyBinding>();
+    generator.subschema_for::<admissionregistration::v1::MutatingWebhookConfiguration>();
+    generator.subschema_for::<admissionregistration::v1::ValidatingAdmissionPolicy>();
+    generator.subschema_for::<admissionregistration::v1::ValidatingAdmissionPolicyBinding>();
+    generator.subschema_for::<admissionregistration::v1::ValidatingWebhookConfiguration>();
+    generator.subschema_for::<apiextensions::v1::CustomResourceDefinition>();
     generator.subschema_for::<apps::v1::ControllerRevision>();
     generator.subschema_for::<apps::v1::DaemonSet>();
     generator.subschema_for::<apps::v1::Deployment>();

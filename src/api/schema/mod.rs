@@ -92,10 +92,47 @@ pub enum Type {
     Quantity,
     /// A whole number of 32 bits, or text.
     IntOrString,
-    /// Anything, kept as it is (`runtime.RawExtension`, `FieldsV1`).
+    /// An object of any kind, kept as it is (`runtime.RawExtension`, `FieldsV1`).
     Raw,
     /// Anything, each part of which has its own owner.
     Any,
+    /// Anything at all, kept as it is (`apiextensions.JSON`).
+    Json,
+    /// A JSON schema of this definition, or something else in its place.
+    SchemaOr(Id, Other),
+}
+
+/// What may stand in the place of a JSON schema.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Other {
+    /// True or false (`JSONSchemaPropsOrBool`).
+    Boolean,
+    /// Several schemas (`JSONSchemaPropsOrArray`).
+    Schemas,
+    /// Texts (`JSONSchemaPropsOrStringArray`).
+    Texts,
+}
+
+impl Other {
+    /// The type of what stands there.
+    #[must_use]
+    pub fn kind(self, schema: Id) -> Type {
+        match self {
+            Self::Boolean => Type::Boolean,
+            Self::Schemas => Type::List(Box::new(Type::Object(schema))),
+            Self::Texts => Type::List(Box::new(Type::String)),
+        }
+    }
+
+    /// What upstream calls the union of a schema and this.
+    #[must_use]
+    pub fn union_name(self) -> &'static str {
+        match self {
+            Self::Boolean => "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrBool",
+            Self::Schemas => "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrArray",
+            Self::Texts => "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaPropsOrStringArray",
+        }
+    }
 }
 
 /// What upstream prints for a field that is unset, by its Go tags.

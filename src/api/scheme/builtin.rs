@@ -65,6 +65,9 @@ const APPS: Row = Row { group: "apps", categories: &["all"], ..CORE };
 const NETWORKING: Row = Row { group: "networking.k8s.io", ..CORE };
 /// Rows of `storage.k8s.io`.
 const STORAGE: Row = Row { group: "storage.k8s.io", ..CORE };
+/// Rows of `admissionregistration.k8s.io`.
+const ADMISSION: Row =
+    Row { group: "admissionregistration.k8s.io", categories: &["api-extensions"], scope: Scope::Cluster, ..CORE };
 /// Rows of `rbac.authorization.k8s.io`.
 const ACCESS: Row = Row { group: "rbac.authorization.k8s.io", ..CORE };
 /// What is asked and answered.
@@ -349,6 +352,54 @@ const ROWS: &[Row] = &[
         scope: Scope::Cluster,
         strategy: strategies::volume_attributes_class,
         ..STORAGE
+    },
+    Row {
+        kind: "MutatingAdmissionPolicy",
+        plural: "mutatingadmissionpolicies",
+        strategy: strategies::mutating_admission_policy,
+        ..ADMISSION
+    },
+    Row {
+        kind: "MutatingAdmissionPolicyBinding",
+        plural: "mutatingadmissionpolicybindings",
+        strategy: strategies::mutating_admission_policy_binding,
+        ..ADMISSION
+    },
+    Row {
+        kind: "MutatingWebhookConfiguration",
+        plural: "mutatingwebhookconfigurations",
+        strategy: strategies::mutating_webhook_configuration,
+        ..ADMISSION
+    },
+    Row {
+        kind: "ValidatingAdmissionPolicy",
+        plural: "validatingadmissionpolicies",
+        subresources: STATUS,
+        strategy: strategies::validating_admission_policy,
+        ..ADMISSION
+    },
+    Row {
+        kind: "ValidatingAdmissionPolicyBinding",
+        plural: "validatingadmissionpolicybindings",
+        strategy: strategies::validating_admission_policy_binding,
+        ..ADMISSION
+    },
+    Row {
+        kind: "ValidatingWebhookConfiguration",
+        plural: "validatingwebhookconfigurations",
+        strategy: strategies::validating_webhook_configuration,
+        ..ADMISSION
+    },
+    Row {
+        group: "apiextensions.k8s.io",
+        kind: "CustomResourceDefinition",
+        plural: "customresourcedefinitions",
+        short_names: &["crd", "crds"],
+        categories: &["api-extensions"],
+        scope: Scope::Cluster,
+        subresources: STATUS,
+        strategy: strategies::custom_resource_definition,
+        ..CORE
     },
     Row {
         group: "scheduling.k8s.io",

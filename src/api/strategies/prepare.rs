@@ -67,6 +67,38 @@ pub(super) fn count_spec(new: &mut Value, old: &Value) {
     meta::set_generation(new, meta::generation(old).unwrap_or(0) + changed);
 }
 
+/// An update counts a generation when the webhooks changed.
+pub(super) fn count_webhooks(new: &mut Value, old: &Value) {
+    let changed = i64::from(new.get("webhooks") != old.get("webhooks"));
+    meta::set_generation(new, meta::generation(old).unwrap_or(0) + changed);
+}
+
+/// A new definition of a kind has the version in which its objects are stored, and nothing accepted yet.
+pub(super) fn new_definition(definition: &mut Value) {
+    new_workload(definition);
+    store_version(definition);
+}
+
+/// As [`keep_status_and_count`]; another version in which objects are stored is added to those in which some are.
+pub(super) fn changed_definition(new: &mut Value, old: &Value) {
+    keep_status_and_count(new, old);
+    store_version(new);
+}
+
+fn store_version(definition: &mut Value) {
+    let versions = value::list(value::part(definition, "spec"), "versions");
+    let Some(version) = versions.iter().find(|version| value::flag(version, "storage")) else { return };
+    let name = value::part(version, "name").clone();
+    if !value::list(value::part(definition, "status"), "storedVersions").contains(&name) {
+        meta::push_at(definition, "/status/storedVersions", name);
+    }
+}
+
+/// A status update that may change metadata, too.
+pub(super) fn keep_spec(new: &mut Value, old: &Value) {
+    put(new, "spec", old.get("spec").cloned());
+}
+
 /// An update counts a generation when anything but metadata changed, or labels.
 pub(super) fn count_endpoints(new: &mut Value, old: &Value) {
     let differs = |field: &str| new.get(field) != old.get(field);

@@ -1,5 +1,6 @@
 //! Checks that several kinds share, with upstream's messages. Each adds what it finds to a list.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use serde_json::Value;
@@ -12,6 +13,9 @@ use crate::value::{entries, list, number, part, text, texts};
 const PORT_MAX: i64 = 65_535;
 /// Bytes in the name of a port, by RFC 6335.
 const PORT_NAME_BYTES_MAX: usize = 15;
+/// Bytes of a condition's reason and of its message, as upstream.
+const CONDITION_REASON_BYTES_MAX: usize = 1 << 10;
+const CONDITION_MESSAGE_BYTES_MAX: usize = 32 << 10;
 /// Largest bits of a file's mode.
 const FILE_MODE_MAX: i64 = 0o777;
 
@@ -36,6 +40,66 @@ pub(super) fn subdomain(errors: &mut ErrorList, path: &Path, value: &str) {
 /// The value is a name with or without a domain before it.
 pub(super) fn qualified_name(errors: &mut ErrorList, path: &Path, value: &str) {
     invalid_each(errors, path, value, names::qualified_name(value));
+}
+
+/// The value is a domain of at least three parts.
+pub(super) fn fully_qualified(errors: &mut ErrorList, path: &Path, value: &str) {
+    let wrong = names::subdomain(value);
+    if value.is_empty() {
+        errors.push(Error::required(path, ""));
+    } else if !wrong.is_empty() {
+        errors.push(Error::invalid(path, value, wrong.join(",")));
+    } else if value.split('.').count() < 3 {
+        let detail = "should be a domain with at least three segments separated by dots";
+        errors.push(Error::invalid(path, value, detail));
+    }
+}
+
+/// Conditions of a status in today's form (`metav1.Condition`), one of each type.
+pub(super) fn conditions(errors: &mut ErrorList, path: &Path, conditions: &[Value]) {
+    let mut types = HashSet::new();
+    for (index, condition) in conditions.iter().enumerate() {
+        let (path, kind) = (path.index(index), text(condition, "type"));
+        if !types.insert(kind) {
+            errors.push(Error::duplicate(&path, kind));
+        }
+        if kind.is_empty() {
+            errors.push(Error::required(path.child("type"), "is required"));
+        } else {
+            qualified_name(errors, &path.child("type"), kind);
+        }
+        one_of(errors, &path.child("status"), text(condition, "status"), &["False", "True", "Unknown"]);
+        if let Some(generation) = number(condition, "observedGeneration").filter(|generation| *generation < 0) {
+            let detail = "must be greater than or equal to zero";
+            errors.push(Error::invalid(path.child("observedGeneration"), generation, detail));
+        }
+        if text(condition, "lastTransitionTime").is_empty() {
+            errors.push(Error::required(path.child("lastTransitionTime"), ""));
+        }
+        condition_reason(errors, &path.child("reason"), text(condition, "reason"));
+        if text(condition, "message").len() > CONDITION_MESSAGE_BYTES_MAX {
+            errors.push(Error::too_long(path.child("message"), "", CONDITION_MESSAGE_BYTES_MAX));
+        }
+    }
+}
+
+fn condition_reason(errors: &mut ErrorList, path: &Path, reason: &str) {
+    const MESSAGE: &str = "a condition reason must start with alphabetic character, optionally followed by a string of alphanumeric characters or '_,:', and must end with an alphanumeric character or '_'";
+    let is_word = |byte: u8| byte == b'_' || byte.is_ascii_alphanumeric();
+    if reason.is_empty() {
+        return errors.push(Error::required(path, ""));
+    }
+    let is_reason = reason.starts_with(|first: char| first.is_ascii_alphabetic())
+        && reason.bytes().all(|byte| is_word(byte) || byte == b',' || byte == b':')
+        && reason.bytes().next_back().is_some_and(is_word);
+    if !is_reason {
+        let examples = ["my_name", "MY_NAME", "MyName", "ReasonA,ReasonB", "ReasonA:ReasonB"];
+        let detail = names::form(MESSAGE, "[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?", &examples);
+        errors.push(Error::invalid(path, reason, detail));
+    }
+    if reason.len() > CONDITION_REASON_BYTES_MAX {
+        errors.push(Error::too_long(path, "", CONDITION_REASON_BYTES_MAX));
+    }
 }
 
 /// The map in `field` holds labels.

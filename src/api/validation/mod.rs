@@ -8,10 +8,12 @@
 //! [`wasm`] (what a pod may ask for upstream and is refused here).
 
 pub mod access;
+pub mod admission_registration;
 pub mod autoscaling;
 pub mod certificate_signing_request;
 mod checks;
 pub mod config;
+pub mod crd;
 pub mod endpoint_slice;
 pub mod endpoints;
 pub mod event;
@@ -32,4 +34,5 @@ mod testing;
 mod tolerations;
 pub mod volumes;
 pub mod wasm;
+mod webhook_client;
 pub mod workloads;

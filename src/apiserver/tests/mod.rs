@@ -1,5 +1,6 @@
 //! The API as a client meets it: requests in, status and body out, over a real store in a temporary folder.
 
+mod custom;
 pub(crate) mod door;
 mod keeping;
 mod listing;
@@ -86,6 +87,28 @@ impl Cluster {
 
     async fn get(&self, path: &str) -> (u16, Value) {
         self.ask(Method::GET, path, Value::Null).await
+    }
+
+    /// Waits until an object of a collection is as wanted, and gives it back; it fails after ten seconds.
+    pub(crate) async fn until(&self, collection: &str, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut body = self.stream(&format!("{collection}?watch=true&fieldSelector=metadata.name%3D{name}")).await;
+        let mut last = String::new();
+        let found = async {
+            loop {
+                let frame = body.frame().await.unwrap().unwrap().into_data().unwrap();
+                for line in frame.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                    let event: Value = serde_json::from_slice(line).unwrap();
+                    last = event.to_string();
+                    if wanted(&event["object"]) {
+                        return event["object"].clone();
+                    }
+                }
+            }
+        };
+        match tokio::time::timeout(std::time::Duration::from_secs(10), found).await {
+            Ok(found) => found,
+            Err(_) => panic!("{collection}/{name} did not become as wanted; the last change: {last}"),
+        }
     }
 
     /// Makes a config map in `default` that holds `v: VALUE`.
