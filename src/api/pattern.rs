@@ -57,7 +57,7 @@ fn rewritten(expression: &str) -> String {
             }
             ('[', true) if chars.peek() == Some(&':') => named_class(&mut out, &mut chars),
             ('[' | '&' | '~', true) => out.extend(['\\', c]),
-            ('-', true) if chars.peek() == Some(&'-') => out.push_str(r"\-"),
+            ('-', true) if out.ends_with('-') => out.push_str(r"\-"),
             (']', true) => {
                 is_in_class = false;
                 out.push(']');

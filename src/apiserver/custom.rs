@@ -60,7 +60,7 @@ impl Definitions {
     /// One look at all definitions, and the wait for a reason to take the next.
     async fn round(&mut self, server: &ApiServer) {
         // The watch begins first, so that no change is missed.
-        let mut watch = watch(server);
+        let mut watches: Vec<Subscription> = cache(server).map(|cache| follow(server, &cache)).into_iter().collect();
         let found = all(server);
         let settled = settled(found.clone());
         self.take_in(server, &settled, Since::Ever);
@@ -70,13 +70,14 @@ impl Definitions {
         }
         for (name, served) in &self.served {
             if meta::deletion_timestamp(&served.source).is_some() {
+                let objects = served.stored.as_ref().and_then(|stored| server.objects().cache(stored).ok());
+                watches.extend(objects.map(|objects| follow(server, &objects)));
                 ending::empty(server, name, served.stored.as_ref()).await;
             }
         }
-        if let Some(watch) = &mut watch {
-            // On a timeout there is nothing to do but to look again.
-            let _ = tokio::time::timeout(LOOK_EVERY, watch.next()).await;
-        }
+        let changes = watches.iter_mut().map(|watch| Box::pin(watch.next()));
+        // On a timeout there is nothing to do but to look again.
+        let _ = tokio::time::timeout(LOOK_EVERY, futures::future::select_all(changes)).await;
     }
 
     /// Makes rows of definitions that are new or changed, and serves them.
@@ -214,6 +215,7 @@ fn cache(server: &ApiServer) -> Option<Cache> {
     server.objects().cache(resource).ok()
 }
 
-fn watch(server: &ApiServer) -> Option<Subscription> {
-    Some(cache(server)?.watch_all(server.objects().caches().applied(), Interest::default()).1)
+/// Every change from now on.
+fn follow(server: &ApiServer, cache: &Cache) -> Subscription {
+    cache.watch_all(server.objects().caches().applied(), Interest::default()).1
 }

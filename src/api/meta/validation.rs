@@ -49,7 +49,15 @@ pub fn validate_create(object: &Value, resource: &Resource) -> ErrorList {
     errors.extend(check_maps(object, &path));
     errors.extend(check_owners(object, &path.child("ownerReferences")));
     errors.extend(check_finalizers(object, &path.child("finalizers")));
+    if asks_for_standard_finalizers(resource) {
+        errors.extend(check_standard_finalizers(object, &path.child("finalizers")));
+    }
     errors
+}
+
+/// Whether finalizers without a path must be Kubernetes' own: upstream asks it of its kinds, and not of what extends it.
+fn asks_for_standard_finalizers(resource: &Resource) -> bool {
+    resource.custom.is_none() && !["apiextensions.k8s.io", "apiregistration.k8s.io"].contains(&&*resource.group)
 }
 
 /// What is wrong with the metadata of an update.
@@ -57,7 +65,7 @@ pub fn validate_create(object: &Value, resource: &Resource) -> ErrorList {
 /// Upstream checks it for all kinds and again for each, so each error is among the causes twice; the message has it
 /// once.
 #[must_use]
-pub fn validate_update(new: &Value, old: &Value, _resource: &Resource) -> ErrorList {
+pub fn validate_update(new: &Value, old: &Value, resource: &Resource) -> ErrorList {
     let path = Path::new("metadata");
     let mut errors = ErrorList::new();
     if deletion_timestamp(old).is_some() {
@@ -84,7 +92,9 @@ pub fn validate_update(new: &Value, old: &Value, _resource: &Resource) -> ErrorL
     errors.extend(check_maps(new, &path));
     errors.extend(check_owners(new, &path.child("ownerReferences")));
     errors.extend(errors.clone());
-    errors.extend(check_standard_finalizers(new, &path.child("finalizers")));
+    if asks_for_standard_finalizers(resource) {
+        errors.extend(check_standard_finalizers(new, &path.child("finalizers")));
+    }
     errors
 }
 
@@ -156,7 +166,6 @@ fn check_finalizers(object: &Value, path: &Path) -> ErrorList {
         let detail = "finalizer orphan and foregroundDeletion cannot be both set";
         errors.push(Error::invalid(path, all, detail));
     }
-    errors.extend(check_standard_finalizers(object, path));
     errors
 }
 

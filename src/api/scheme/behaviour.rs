@@ -12,7 +12,7 @@ use crate::managed::Typed;
 use crate::meta;
 use crate::patch::{Form, PatchError};
 use crate::selectors;
-use crate::validation::field::ErrorList;
+use crate::validation::field::{ErrorList, quote};
 
 impl Resource {
     /// Reads a value as an object of this resource.
@@ -114,6 +114,15 @@ impl Resource {
         }
     }
 
+    /// What the writer of an object should know although it is allowed.
+    #[must_use]
+    pub fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        match &self.custom {
+            Some(_) => finalizer_warnings(new, old),
+            None => (self.strategy.warnings)(new),
+        }
+    }
+
     /// The columns of a Table, as definitions.
     #[must_use]
     pub fn columns(&self) -> Vec<Value> {
@@ -177,6 +186,20 @@ impl Resource {
     pub fn is_definition(&self) -> bool {
         self.group == definition::GROUP && self.plural == "customresourcedefinitions"
     }
+}
+
+/// New finalizers of custom objects should have a path.
+fn finalizer_warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let had = old.map(meta::finalizers).unwrap_or_default();
+    let bare = meta::finalizers(new).into_iter().filter(|name| !had.contains(name) && !name.contains('/'));
+    let told = bare.map(|name| {
+        format!(
+            "metadata.finalizers: {}: prefer a domain-qualified finalizer name including a path (/) to avoid accidental \
+             conflicts with other finalizer writers",
+            quote(&name)
+        )
+    });
+    told.collect()
 }
 
 /// `old` with the status of `new`, and the managers that come with it.

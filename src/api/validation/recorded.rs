@@ -3,15 +3,14 @@
 use serde_json::Value;
 
 use super::field::{Error, ErrorList};
-use crate::decode::{self, Decoded};
-use crate::schema::Schemas;
+use crate::decode::Decoded;
 use crate::scheme::{Resource, Scheme, Scope};
 use crate::status::Status;
 use crate::{meta, names};
 
 /// What is wrong with a new object, admission left out.
 fn errors(row: &Resource, object: Value) -> (String, ErrorList) {
-    let Decoded { mut object, .. } = decode::decode(Schemas::builtin(), row.schema, object, &row.kind).unwrap();
+    let Decoded { mut object, .. } = row.decode(object).unwrap();
     if row.scope == Scope::Namespaced {
         meta::set_namespace(&mut object, "rec");
     }

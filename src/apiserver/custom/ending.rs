@@ -44,9 +44,8 @@ pub(super) async fn empty(server: &ApiServer, name: &str, stored: Option<&Arc<Re
         let kept: Vec<String> = meta::finalizers(&told).into_iter().filter(|f| f != status::FINALIZER).collect();
         meta::set_finalizers(&mut told, &kept);
         let (code, answer) = seed::ask(server, Method::PUT, &path, &told).await;
-        if !code.is_success() && ![StatusCode::CONFLICT, StatusCode::NOT_FOUND].contains(&code) {
-            let error = answer.get("message").and_then(Value::as_str).unwrap_or("no answer");
-            tracing::warn!(definition = name, error, "a definition could not be let go; trying again");
+        if !code.is_success() {
+            warn(&path, code, &answer);
         }
     }
 }
@@ -77,5 +76,16 @@ fn told(mut definition: Value, is_true: bool, reason: &str, message: &str) -> Va
 
 async fn put_status(server: &ApiServer, path: &str, told: Value) -> Option<Value> {
     let (code, answer) = seed::ask(server, Method::PUT, &format!("{path}/status"), &told).await;
+    if !code.is_success() {
+        warn(path, code, &answer);
+    }
     code.is_success().then_some(answer)
+}
+
+/// Tells why a definition could not be written, unless somebody else was faster: that is seen in the next look.
+fn warn(path: &str, code: StatusCode, answer: &Value) {
+    if ![StatusCode::CONFLICT, StatusCode::NOT_FOUND].contains(&code) {
+        let error = answer.get("message").and_then(Value::as_str).unwrap_or("no answer");
+        tracing::warn!(path, error, "a definition that ends could not be written; trying again");
+    }
 }

@@ -26,7 +26,8 @@ fn definition() -> Value {
             "versions": [
                 {"name": "v1", "served": true, "storage": true, "schema": schema, "subresources": subresources,
                     "additionalPrinterColumns": columns, "selectableFields": [{"jsonPath": ".spec.cron"}]},
-                {"name": "v1beta1", "served": true, "storage": false, "schema": schema, "deprecated": true}]}})
+                {"name": "v1beta1", "served": true, "storage": false, "schema": schema, "deprecated": true,
+                    "selectableFields": [{"jsonPath": ".spec.cron"}]}]}})
 }
 
 fn tab(name: &str, spec: Value) -> Value {

@@ -93,7 +93,7 @@ async fn prepare(
     if !errors.is_empty() {
         return Err(Status::invalid(&resource.group, &resource.kind, meta::name(object), errors));
     }
-    (resource.strategy.warnings)(object).into_iter().for_each(|warning| call.warn(warning));
+    resource.warnings(object, None).into_iter().for_each(|warning| call.warn(warning));
     Ok(())
 }
 

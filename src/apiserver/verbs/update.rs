@@ -102,7 +102,6 @@ pub(crate) async fn transition(
     managers: Option<Managers>,
 ) -> Result<Change, Status> {
     let resource = &call.resource;
-    let strategy = &resource.strategy;
     meta::fill_update(&mut new, &old);
     resource.set_defaults(&mut new);
     let managers = managers.unwrap_or_else(|| field_manager::of_updated(call, part, &old, &new));
@@ -125,7 +124,7 @@ pub(crate) async fn transition(
         return Err(Status::invalid(&resource.group, &resource.kind, meta::name(&new), errors));
     }
     if part == Part::Main {
-        (strategy.warnings)(&new).into_iter().for_each(|warning| call.warn(warning));
+        resource.warnings(&new, Some(&old)).into_iter().for_each(|warning| call.warn(warning));
     }
     settle(&call.server, resource, new).await
 }

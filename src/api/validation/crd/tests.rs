@@ -4,8 +4,6 @@ use serde_json::{Value, json};
 
 use super::super::testing::check;
 use super::*;
-use crate::decode;
-use crate::schema::Schemas;
 use crate::scheme::Scheme;
 
 /// A definition of boats whose only version has this schema, with changes to its spec.
@@ -358,14 +356,14 @@ fn schemas_are_read_as_deep_as_bodies_are_and_lose_what_nobody_knows() {
     let row = Scheme::builtin().by_kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition").unwrap();
     let schema = json!({"type": "object", "odd": 1, "minimum": 1.0, "properties": {"a": {"type": "array",
         "items": {"type": "string", "odd": 1, "default": {"kept": null}}}, "b": {"additionalProperties": true}}});
-    let decoded = decode::decode(Schemas::builtin(), row.schema, boats(schema, json!({})), &row.kind).unwrap();
+    let decoded = row.decode(boats(schema, json!({}))).unwrap();
     assert_eq!(decoded.unknown, ["unknown field \"spec.versions[0].schema.openAPIV3Schema.odd\""]);
     let expected = json!({"type": "object", "minimum": 1, "properties": {"a": {"type": "array",
         "items": {"type": "string", "default": {"kept": null}}}, "b": {"additionalProperties": true}}});
     assert_eq!(decoded.object["spec"]["versions"][0]["schema"]["openAPIV3Schema"], expected);
 
     let wrong = boats(json!({"additionalProperties": "x"}), json!({}));
-    let error = decode::decode(Schemas::builtin(), row.schema, wrong, &row.kind).unwrap_err();
+    let error = row.decode(wrong).unwrap_err();
     assert_eq!(error.to_string(), "boolean or JSON schema expected");
 
     let mut deep = json!({"type": "string"});
