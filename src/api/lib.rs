@@ -6,7 +6,7 @@
 //! Objects are `serde_json::Value`s with sorted maps. What they may hold comes from one schema ([`schema`]), what
 //! kinds there are from one table ([`scheme`]); nothing here is written a kind but defaults, validation and printers.
 //!
-//! Reading order: [`scheme`] (a row a resource), [`schema`] (types), [`decode`] (bytes to canonical objects),
+//! Reading order: [`scheme`] (a row a resource), [`schema`] (types), [`decode`] (bytes to canonical objects) with [`protobuf`],
 //! [`strategies`] with [`defaults`], [`validation`] and [`printers`] (what differs between kinds), [`patch`] and
 //! [`managed`] (what becomes of a write), [`meta`] and [`status`] (what all kinds share), [`events`] and [`autoscaling`]
 //! (the kinds with two forms), [`custom`] (kinds made at run time), [`access`], [`quota`] and [`pod_security`] (what is allowed, as functions), [`selectors`],
@@ -35,6 +35,7 @@ pub mod patch;
 pub mod pattern;
 pub mod pod_security;
 pub mod printers;
+pub mod protobuf;
 pub mod quantity;
 pub mod quota;
 pub mod schema;

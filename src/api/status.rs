@@ -162,11 +162,17 @@ impl Status {
         Self::about(405, "MethodNotAllowed", message, Details::default())
     }
 
-    /// 406; `available` lists the media types that can be written.
+    /// 406 for a media type that nobody writes; `available` lists those that can be written.
     #[must_use]
     pub fn not_acceptable(available: &str) -> Self {
         let message = format!("406: Not Acceptable\n\nAvailable representations: {available}");
         Self::about(406, "NotAcceptable", message, Details::default())
+    }
+
+    /// 406 for a media type that is known, with parameters that are not served; `accepted` lists those that are.
+    #[must_use]
+    pub fn not_acceptable_form(accepted: &str) -> Self {
+        Self::plain(406, "NotAcceptable", format!("only the following media types are accepted: {accepted}"))
     }
 
     /// 410: the revision asked for is forgotten.

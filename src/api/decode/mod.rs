@@ -10,7 +10,6 @@ mod json;
 mod kind;
 mod object;
 mod path;
-mod protobuf;
 mod time;
 mod yaml;
 mod yaml_scalar;
@@ -20,7 +19,6 @@ pub use json::parse_json;
 pub use kind::{check_kind, go_kind, unrecognized};
 pub use object::{Decoded, decode};
 pub(crate) use path::{Complaints, Path};
-pub use protobuf::parse_protobuf;
 pub use yaml::parse_yaml;
 
 use serde_json::Value;

@@ -71,6 +71,10 @@ fn add_roots(generator: &mut SchemaGenerator) {
     generator.subschema_for::<core::v1::ServiceAccount>();
     generator.subschema_for::<discovery::v1::EndpointSlice>();
     generator.subschema_for::<events::v1::Event>();
+    generator.subschema_for::<meta::v1::APIGroup>();
+    generator.subschema_for::<meta::v1::APIGroupList>();
+    generator.subschema_for::<meta::v1::APIResourceList>();
+    generator.subschema_for::<meta::v1::APIVersions>();
     generator.subschema_for::<meta::v1::DeleteOptions>();
     generator.subschema_for::<meta::v1::ListMeta>();
     generator.subschema_for::<meta::v1::Status>();

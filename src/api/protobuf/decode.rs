@@ -1,33 +1,25 @@
-//! Bodies in Kubernetes' protobuf, which typed clients send: kubectl's `create` among them.
+//! From messages to the values that the same objects have in JSON.
 //!
-//! Field numbers come from upstream's field tags (`schema/facts/go.tsv`), types from the schema, so there is no message
-//! written down here but the envelope and those that JSON writes as one text. Unknown fields are skipped, as protobuf
-//! asks. The answer is the value that the same object has in JSON; [`super::decode`] then brings it into canonical form.
+//! Unknown fields are skipped, as protobuf asks. [`crate::decode`] then brings the value into canonical form, which
+//! leaves out what JSON does not show: protobuf writes every field that Go cannot leave unset.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{DEPTH_MAX, DecodeError, Parsed};
+use super::MAGIC;
+use super::layout::{Layouts, Leaf, Message, Part};
+use super::wire::{Broken, Data, Field, Fields};
+use crate::decode::{DEPTH_MAX, DecodeError, Parsed};
 use crate::meta;
-use crate::schema::facts::{self, GoField};
-use crate::schema::{Definition, Id, Other, Schemas, Type};
+use crate::schema::{Id, Other, Type};
 
-/// What every body begins with.
-const MAGIC: &[u8] = b"k8s\0";
-
-/// How a field's bytes are laid out.
-const VARINT: u8 = 0;
-const FIXED64: u8 = 1;
-const LENGTH: u8 = 2;
-const FIXED32: u8 = 5;
-
-/// Reads an object of the type `id` from its envelope.
+/// Reads an object of the builtin type `id` from its envelope.
 ///
 /// # Errors
 /// When the bytes are cut short, are no envelope, or hold a field in another form than its type's.
-pub fn parse_protobuf(schemas: &Schemas, id: Id, bytes: &[u8]) -> Result<Parsed, DecodeError> {
+pub fn decode(id: Id, bytes: &[u8]) -> Result<Parsed, DecodeError> {
     let Some(envelope) = bytes.strip_prefix(MAGIC) else {
         return Err(broken("the body does not begin with the bytes of Kubernetes' protobuf"));
     };
@@ -47,71 +39,59 @@ pub fn parse_protobuf(schemas: &Schemas, id: Id, bytes: &[u8]) -> Result<Parsed,
             _ => {}
         }
     }
-    let mut object = message(schemas, schemas.get(id), raw, 0)?;
+    let layouts = Layouts::builtin();
+    let mut object = Reader { layouts, message: layouts.get(id) }.message(raw, 0)?;
     object.insert("apiVersion".into(), api_version.into());
     object.insert("kind".into(), kind.into());
     Ok(Parsed { value: Value::Object(object), duplicates: Vec::new() })
 }
 
-/// Reads a message of a definition.
-fn message(
-    schemas: &Schemas,
-    definition: &Definition,
-    bytes: &[u8],
-    depth: usize,
-) -> Result<Map<String, Value>, DecodeError> {
-    let mut fields = Map::new();
-    let place =
-        Place { schemas, definition, rows: facts::go_rows(&definition.name), name: definition.name.to_string() };
-    place.read(bytes, depth, &mut fields)?;
-    Ok(fields)
+/// Reads messages of one definition.
+#[derive(Clone, Copy)]
+struct Reader {
+    layouts: &'static Layouts,
+    message: &'static Message,
 }
 
-/// A message whose fields go into an object: the object's own, or one that Go embeds in it.
-struct Place<'s> {
-    schemas: &'s Schemas,
-    /// The object's type, which knows all fields by their JSON names.
-    definition: &'s Definition,
-    /// The message's fields by number.
-    rows: &'static [GoField],
-    /// The message's name.
-    name: String,
-}
+impl Reader {
+    fn message(self, bytes: &[u8], depth: usize) -> Result<Map<String, Value>, DecodeError> {
+        let mut fields = Map::new();
+        self.read(&self.message.parts, bytes, depth, &mut fields)?;
+        Ok(fields)
+    }
 
-impl Place<'_> {
-    fn read(&self, bytes: &[u8], depth: usize, out: &mut Map<String, Value>) -> Result<(), DecodeError> {
+    /// Reads a message whose fields go into an object: the object's own, or one that Go embeds in it.
+    fn read(
+        self,
+        parts: &'static [Part],
+        bytes: &[u8],
+        depth: usize,
+        out: &mut Map<String, Value>,
+    ) -> Result<(), DecodeError> {
         if depth > DEPTH_MAX {
             return Err(broken("messages lie too deep in one another"));
         }
+        let leaves = &self.message.leaves;
         for field in Fields(bytes) {
             let Field { number, data } = field?;
-            let Some(row) = self.rows.iter().find(|row| row.number == number) else { continue };
-            if row.json == "inline" {
-                let name = facts::embedded(&self.name, row);
-                let embedded = Place { rows: facts::go_rows(&name), name, ..*self };
-                if let Data::Bytes(bytes) = data {
-                    embedded.read(bytes, depth + 1, out)?;
+            match (Part::find(parts, leaves, number), data) {
+                (Some(Part::Embedded { parts, .. }), Data::Bytes(bytes)) => self.read(parts, bytes, depth + 1, out)?,
+                (Some(Part::Leaf(place)), data) => {
+                    if let Some(leaf) = leaves.get(*place) {
+                        self.put(out, leaf, data, depth)?;
+                    }
                 }
-                continue;
+                _ => {}
             }
-            let Some(known) = self.definition.field(row.json) else { continue };
-            self.put(out, row.json, &known.kind, data, depth)?;
         }
         Ok(())
     }
 
     /// Writes a field into the object; a repeated one is appended.
-    fn put(
-        &self,
-        out: &mut Map<String, Value>,
-        name: &str,
-        kind: &Type,
-        data: Data<'_>,
-        depth: usize,
-    ) -> Result<(), DecodeError> {
-        let place = out.entry(name).or_insert(Value::Null);
-        match kind {
-            Type::List(item) => {
+    fn put(self, out: &mut Map<String, Value>, leaf: &Leaf, data: Data<'_>, depth: usize) -> Result<(), DecodeError> {
+        let place = out.entry(leaf.name).or_insert(Value::Null);
+        match &leaf.kind {
+            Type::List(item) if !leaf.is_wrapped => {
                 let read = self.value(item, data, depth)?;
                 match place.as_array_mut() {
                     Some(items) => items.push(read),
@@ -133,7 +113,7 @@ impl Place<'_> {
     }
 
     /// An entry of a map: a message of its key and its value.
-    fn pair(&self, item: &Type, data: Data<'_>, depth: usize) -> Result<(String, Value), DecodeError> {
+    fn pair(self, item: &Type, data: Data<'_>, depth: usize) -> Result<(String, Value), DecodeError> {
         let Data::Bytes(bytes) = data else { return Err(broken("a map's entry is no message")) };
         // What is left out is empty: protobuf does not write empty values.
         let (mut key, mut read) = (String::new(), empty(item));
@@ -147,10 +127,11 @@ impl Place<'_> {
         Ok((key, read))
     }
 
-    fn value(&self, kind: &Type, data: Data<'_>, depth: usize) -> Result<Value, DecodeError> {
+    fn value(self, kind: &Type, data: Data<'_>, depth: usize) -> Result<Value, DecodeError> {
         Ok(match (kind, data) {
             (Type::Object(id), Data::Bytes(bytes)) => {
-                Value::Object(message(self.schemas, self.schemas.get(*id), bytes, depth + 1)?)
+                let inner = Self { message: self.layouts.get(*id), ..self };
+                Value::Object(inner.message(bytes, depth + 1)?)
             }
             (Type::String, Data::Bytes(text)) => utf8(text)?.into(),
             (Type::Bytes, Data::Bytes(bytes)) => STANDARD.encode(bytes).into(),
@@ -163,7 +144,7 @@ impl Place<'_> {
             (Type::IntOrString, Data::Bytes(bytes)) => int_or_string(bytes)?,
             (Type::Raw | Type::Json, Data::Bytes(bytes)) => raw(bytes)?,
             (Type::SchemaOr(id, other), Data::Bytes(bytes)) => self.schema_or(*id, *other, bytes, depth + 1)?,
-            // A list of strings in a map (`map[string][]string`) is a message with one repeated field.
+            // A list whose type has a name, or that is a map's value, is a message with one repeated field.
             (Type::List(item), Data::Bytes(bytes)) => {
                 let items = Fields(bytes).map(|field| self.value(item, field?.data, depth + 1));
                 Value::Array(items.collect::<Result<_, _>>()?)
@@ -173,9 +154,9 @@ impl Place<'_> {
     }
 }
 
-impl Place<'_> {
+impl Reader {
     /// A union: its schema wins; a flag stands before it, and lists after it.
-    fn schema_or(&self, id: Id, other: Other, bytes: &[u8], depth: usize) -> Result<Value, DecodeError> {
+    fn schema_or(self, id: Id, other: Other, bytes: &[u8], depth: usize) -> Result<Value, DecodeError> {
         let schema_number = if other == Other::Boolean { 2 } else { 1 };
         let (mut schema, mut flag, mut items) = (None, false, Vec::new());
         for field in Fields(bytes) {
@@ -207,6 +188,9 @@ fn empty(kind: &Type) -> Value {
 
 /// `Time` and `MicroTime`: seconds and nanoseconds; nothing for the zero time.
 fn time(bytes: &[u8]) -> Result<Option<Timestamp>, DecodeError> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
     let (mut seconds, mut nanos) = (0_i64, 0_i64);
     for field in Fields(bytes) {
         match field? {
@@ -214,9 +198,6 @@ fn time(bytes: &[u8]) -> Result<Option<Timestamp>, DecodeError> {
             Field { number: 2, data: Data::Number(number) } => nanos = number.cast_signed(),
             _ => {}
         }
-    }
-    if seconds == 0 && nanos == 0 {
-        return Ok(None);
     }
     let nanos = i32::try_from(nanos).map_err(|_| broken("a time's nanoseconds are out of range"))?;
     let at = Timestamp::new(seconds, nanos).map_err(|error| broken(&format!("a time is out of range: {error}")))?;
@@ -256,71 +237,14 @@ fn raw(bytes: &[u8]) -> Result<Value, DecodeError> {
     serde_json::from_str(&text).map_err(|error| broken(&format!("an embedded object is no JSON: {error}")))
 }
 
-/// A field of a message.
-struct Field<'b> {
-    number: u32,
-    data: Data<'b>,
-}
-
-/// What a field holds.
-enum Data<'b> {
-    /// A varint, or the bits of a fixed number.
-    Number(u64),
-    /// Text, bytes or a message.
-    Bytes(&'b [u8]),
-}
-
-/// The fields of a message, in order; ends at the first error.
-struct Fields<'b>(&'b [u8]);
-
-impl<'b> Iterator for Fields<'b> {
-    type Item = Result<Field<'b>, DecodeError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let field = self.field().ok_or_else(|| broken("the body is cut short or no protobuf"));
-        if field.is_err() {
-            self.0 = &[];
-        }
-        Some(field)
-    }
-}
-
-impl<'b> Fields<'b> {
-    fn field(&mut self) -> Option<Field<'b>> {
-        let tag = self.varint()?;
-        let number = u32::try_from(tag >> 3).ok()?;
-        let data = match u8::try_from(tag & 7).ok()? {
-            VARINT => Data::Number(self.varint()?),
-            FIXED64 => Data::Number(u64::from_le_bytes(*self.0.split_off(..8)?.first_chunk()?)),
-            FIXED32 => Data::Number(u64::from(u32::from_le_bytes(*self.0.split_off(..4)?.first_chunk()?))),
-            LENGTH => {
-                let length = usize::try_from(self.varint()?).ok()?;
-                Data::Bytes(self.0.split_off(..length)?)
-            }
-            _ => return None,
-        };
-        Some(Field { number, data })
-    }
-
-    /// A number of seven bits a byte, the lowest first.
-    fn varint(&mut self) -> Option<u64> {
-        let mut number = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = *self.0.split_off_first()?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
-    }
-}
-
 fn utf8(bytes: &[u8]) -> Result<String, DecodeError> {
     String::from_utf8(bytes.to_vec()).map_err(|_| broken("a text is not UTF-8"))
+}
+
+impl From<Broken> for DecodeError {
+    fn from(_: Broken) -> Self {
+        broken("the body is cut short or no protobuf")
+    }
 }
 
 fn broken(why: &str) -> DecodeError {
@@ -331,22 +255,18 @@ fn broken(why: &str) -> DecodeError {
 mod tests {
     use serde_json::json;
 
+    use super::super::envelope;
     use super::*;
+    use crate::schema::Schemas;
 
     /// A field with bytes, as protobuf writes it (lengths below 128).
     fn bytes(number: u8, data: &[u8]) -> Vec<u8> {
-        [&[number << 3 | LENGTH, u8::try_from(data.len()).unwrap()], data].concat()
-    }
-
-    fn envelope(kind: &str, object: &[u8]) -> Vec<u8> {
-        let type_meta = [bytes(1, b"v1"), bytes(2, kind.as_bytes())].concat();
-        [MAGIC, &bytes(1, &type_meta), &bytes(2, object)].concat()
+        [&[number << 3 | 2, u8::try_from(data.len()).unwrap()], data].concat()
     }
 
     fn parse(kind: &str, object: &[u8]) -> Result<Value, DecodeError> {
-        let schemas = Schemas::builtin();
-        let id = schemas.named(&format!("io.k8s.api.core.v1.{kind}")).unwrap();
-        parse_protobuf(schemas, id, &envelope(kind, object)).map(|parsed| parsed.value)
+        let id = Schemas::builtin().named(&format!("io.k8s.api.core.v1.{kind}")).unwrap();
+        decode(id, &envelope("v1", kind, object)).map(|parsed| parsed.value)
     }
 
     #[test]
