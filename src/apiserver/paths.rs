@@ -19,11 +19,12 @@ use sha2::{Digest as _, Sha512};
 
 use crate::authentication::User;
 use crate::authentication::service_account::ISSUER;
+use crate::negotiate::{self, Accepted, MEDIA_TYPES, Subject};
 use crate::server::ApiServer;
 use crate::verbs::RUN_GROUP;
 use crate::{authorization, metrics, own_group, respond, version};
 
-/// The media type of discovery in one document.
+/// The versions of discovery in one document, which is written in JSON.
 const AGGREGATED: [(&str, Discovery); 2] = [("v2", Discovery::V2), ("v2beta1", Discovery::V2Beta1)];
 
 /// OpenAPI v2 in protobuf, as kubectl's older commands ask for it.
@@ -107,7 +108,7 @@ pub(crate) async fn serve(
         _ if path.starts_with("/openapi/v3/") && is_read => {
             openapi_v3(server, path, asked).ok_or_else(Status::no_such_resource)
         }
-        _ => match discovery_document(server, path, asked) {
+        _ => match discovery_document(server, path, asked)? {
             Some(_) if !is_read => Err(Status::method_not_supported()),
             Some(document) => Ok(respond_document(&document, asked)),
             None if path == "/" && is_read => Ok(json_response(&root(&server.scheme()))),
@@ -117,7 +118,7 @@ pub(crate) async fn serve(
 }
 
 /// `/api`, `/apis` and what is below them down to a version.
-fn discovery_document(server: &ApiServer, path: &str, asked: &HeaderMap) -> Option<Arc<Document>> {
+fn discovery_document(server: &ApiServer, path: &str, asked: &HeaderMap) -> Result<Option<Arc<Document>>, Status> {
     let paths = server.paths();
     let scheme = &*server.scheme();
     let all = || scheme.resources().cloned().collect::<Vec<_>>();
@@ -135,19 +136,27 @@ fn discovery_document(server: &ApiServer, path: &str, asked: &HeaderMap) -> Opti
             let document = discovery::aggregated(scheme, is_core, form);
             line(&if is_core { document } else { own_group::add_to_aggregated(document) })
         };
-        return Some(paths.document(&format!("{name} {version}"), all(), content_type, build));
+        return Ok(Some(paths.document(&format!("{name} {version}"), all(), content_type, build)));
     }
-    let value = match parts.as_slice() {
-        ["api"] => api_versions(server),
-        ["apis"] => own_group::add_to_list(discovery::api_group_list(scheme)),
-        ["apis", RUN_GROUP] => own_group::group(),
-        ["apis", RUN_GROUP, "v1"] => own_group::resources(),
-        ["api", version] => discovery::api_resource_list(scheme, "", version)?,
-        ["apis", group] if !group.is_empty() => discovery::api_group(scheme, group)?,
-        ["apis", group, version] if !group.is_empty() => discovery::api_resource_list(scheme, group, version)?,
-        _ => return None,
-    };
-    Some(paths.document(&name, all(), "application/json", || line(&value)))
+    let Some(value) = discovery_value(server, scheme, &parts) else { return Ok(None) };
+    let accepted = negotiate::accepted(asked, false, Subject::Message).map_err(|error| error.to_status(MEDIA_TYPES))?;
+    let content_type = accepted.format.content_type();
+    let body = respond::write_value(Accepted { is_pretty: false, ..accepted }, &value)?;
+    Ok(Some(paths.document(&format!("{name} {content_type}"), all(), content_type, || body)))
+}
+
+/// The document of a path, a group or a version.
+fn discovery_value(server: &ApiServer, scheme: &Scheme, parts: &[&str]) -> Option<Value> {
+    match parts {
+        ["api"] => Some(api_versions(server)),
+        ["apis"] => Some(own_group::add_to_list(discovery::api_group_list(scheme))),
+        ["apis", RUN_GROUP] => Some(own_group::group()),
+        ["apis", RUN_GROUP, "v1"] => Some(own_group::resources()),
+        ["api", version] => discovery::api_resource_list(scheme, "", version),
+        ["apis", group] if !group.is_empty() => discovery::api_group(scheme, group),
+        ["apis", group, version] if !group.is_empty() => discovery::api_resource_list(scheme, group, version),
+        _ => None,
+    }
 }
 
 /// `/api`, with the address that clients of any network reach this server by, where it is known.
@@ -160,11 +169,11 @@ fn api_versions(server: &ApiServer) -> Value {
     versions
 }
 
-/// The form of discovery that the client accepts first, if that is an aggregated one.
+/// The form of discovery that the client accepts first, if that is an aggregated one, in JSON.
 fn aggregated_form(asked: &HeaderMap) -> Option<(&'static str, Discovery)> {
     let accept = asked.get(ACCEPT)?.to_str().ok()?;
     for range in accept.split(',').map(|range| range.replace(' ', "")) {
-        if !range.contains("g=apidiscovery.k8s.io") {
+        if !range.contains("g=apidiscovery.k8s.io") || !range.starts_with("application/json") {
             return None;
         }
         let found =

@@ -1,8 +1,11 @@
-//! Answers as bytes: whole objects, lists, tables or metadata, in JSON or YAML, compressed when the client takes it.
+//! Answers as bytes: whole objects, lists, tables or metadata, in JSON, YAML or protobuf, compressed when the client
+//! takes it.
 //!
-//! A cached object in plain JSON is copied, never parsed; every other form goes through a value.
+//! A cached object in plain JSON is copied, never parsed, and one in protobuf encoded once; every other form goes through
+//! a value.
 
 pub(crate) mod partial;
+pub(crate) mod protobuf;
 pub(crate) mod status;
 pub(crate) mod table;
 pub(crate) mod yaml;
@@ -83,27 +86,34 @@ impl Page {
 
 /// Writes an answer in the form that the client accepts.
 pub(crate) async fn answer(call: &Call, answer: Answer) -> Result<Response<Body>, Status> {
-    let (code, body) = match (&call.accepted, answer) {
-        (accepted, Answer::Status(status)) => {
+    let direct = protobuf::direct(&call.accepted, &call.resource);
+    let (code, body) = match (&call.accepted, answer, direct) {
+        (accepted, Answer::Status(status), _) => {
             let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::OK);
             (code, write_value(*accepted, &status.to_value())?)
         }
-        (accepted, Answer::Object { value, code }) => (code, write_value(*accepted, &shaped(call, &value)?)?),
-        (accepted, Answer::Cached(object)) if is_plain(accepted) && object.is_served_by(&call.resource) => {
+        (accepted, Answer::Object { value, code }, _) => (code, write_value(*accepted, &shaped(call, &value)?)?),
+        (accepted, Answer::Cached(object), _) if is_plain(accepted) && object.is_served_by(&call.resource) => {
             let mut out = Vec::with_capacity(object.size_bytes() + 64);
             object.write_single(&mut out);
             out.push(b'\n');
             (StatusCode::OK, out)
         }
-        (accepted, Answer::Cached(object)) => {
+        (_, Answer::Cached(object), Some(direct)) => {
+            (StatusCode::OK, protobuf::object(direct, &call.resource, &object)?)
+        }
+        (accepted, Answer::Cached(object), None) => {
             let stored = object.to_value().map_err(unreadable)?;
             let value = conversion::from_storage(&call.server, &call.resource, stored).await?;
             (StatusCode::OK, write_value(*accepted, &shaped(call, &value)?)?)
         }
-        (accepted, Answer::List(page)) if is_plain(accepted) && page.is_served_by(&call.resource) => {
+        (accepted, Answer::List(page), _) if is_plain(accepted) && page.is_served_by(&call.resource) => {
             (StatusCode::OK, write_list(call, &page))
         }
-        (accepted, Answer::List(page)) => (StatusCode::OK, write_value(*accepted, &shaped_list(call, &page).await?)?),
+        (_, Answer::List(page), Some(direct)) => (StatusCode::OK, protobuf::list(direct, &call.resource, &page)?),
+        (accepted, Answer::List(page), None) => {
+            (StatusCode::OK, write_value(*accepted, &shaped_list(call, &page).await?)?)
+        }
     };
     respond(call, code, body)
 }
@@ -181,6 +191,7 @@ fn without_type(mut value: Value) -> Value {
 /// A value in the client's format.
 pub(crate) fn write_value(accepted: Accepted, value: &Value) -> Result<Vec<u8>, Status> {
     let written = match accepted.format {
+        Format::Protobuf => return protobuf::value(value),
         Format::Yaml => Ok(yaml::write(value).into_bytes()),
         Format::Json if accepted.is_pretty => serde_json::to_vec_pretty(value),
         Format::Json => serde_json::to_vec(value),

@@ -6,13 +6,13 @@ use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 
 use super::write_value;
-use crate::negotiate::{self, Accepted, Format, Shape};
+use crate::negotiate::{self, Accepted, Format, Shape, Subject};
 
 /// The answer that carries `status`, in a format that the client of `asked` accepts.
 pub(crate) fn response(status: &Status, asked: &HeaderMap) -> Response<Body> {
-    let plain = Accepted { format: Format::Json, shape: Shape::Whole, is_pretty: false };
-    let mut accepted = negotiate::accepted(asked, false).unwrap_or(plain);
-    accepted.shape = Shape::Whole;
+    // Who accepts nothing that we write gets JSON for eyes, as upstream does.
+    let plain = Accepted { format: Format::Json, shape: Shape::Whole, is_pretty: true };
+    let accepted = negotiate::accepted(asked, false, Subject::Message).unwrap_or(plain);
     let body = write_value(accepted, &status.to_value()).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -4,6 +4,7 @@ mod custom;
 pub(crate) mod door;
 mod keeping;
 mod listing;
+mod protobuf;
 mod watching;
 mod writing;
 

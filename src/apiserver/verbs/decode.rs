@@ -1,11 +1,12 @@
 //! A request's body as an object of the expected kind, canonical, with unknown and duplicate fields handled as the
 //! client asked.
 
-use api::decode::{self, DecodeError};
+use api::decode::DecodeError;
 use api::patch::{Form, PatchError};
 use api::schema::Root;
 use api::scheme::Resource;
 use api::status::Status;
+use api::{decode, protobuf};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -76,14 +77,11 @@ pub(crate) fn object(
     body: &Bytes,
     validation: FieldValidation,
 ) -> Result<Value, Status> {
-    let Some(format) = negotiate::body_format(&call.parts.headers) else {
-        return Err(Status::unsupported_body(negotiate::READABLE));
-    };
-    let parsed = match (format, expected.protobuf()) {
-        (BodyFormat::Json, _) => decode::parse_json(body),
-        (BodyFormat::Yaml, _) => decode::parse_yaml(body),
-        (BodyFormat::Protobuf, Some(root)) => decode::parse_protobuf(root.schemas(), root.id(), body),
-        (BodyFormat::Protobuf, None) => return Err(Status::unsupported_body(negotiate::READABLE_CUSTOM)),
+    let parsed = match (negotiate::body_format(&call.parts.headers), expected.protobuf()) {
+        (Some(BodyFormat::Json), _) => decode::parse_json(body),
+        (Some(BodyFormat::Yaml), _) => decode::parse_yaml(body),
+        (Some(BodyFormat::Protobuf), Some(root)) => protobuf::decode(root.id(), body),
+        (Some(BodyFormat::Protobuf) | None, _) => return Err(Status::unsupported_body(negotiate::MEDIA_TYPES)),
     };
     let mut parsed = parsed.map_err(|error| unrecognized(&error, body, expected.kind))?;
     decode::check_kind(&parsed.value, expected.group, expected.version, expected.kind).map_err(Status::bad_request)?;

@@ -7,7 +7,7 @@ use api::custom::status as custom;
 use api::schema::Schemas;
 use api::scheme::Resource;
 use api::status::Status;
-use api::{decode, meta};
+use api::{decode, meta, protobuf};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -202,11 +202,10 @@ fn read_options(call: &Call, body: &Bytes) -> Result<DeleteOptions, Status> {
     let parsed = if body.is_empty() {
         None
     } else {
-        let schemas = Schemas::builtin();
-        let options = schemas.named("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions");
+        let options = Schemas::builtin().named("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions");
         let parsed = match (negotiate::body_format(&call.parts.headers), options) {
             (Some(BodyFormat::Yaml), _) => decode::parse_yaml(body),
-            (Some(BodyFormat::Protobuf), Some(options)) => decode::parse_protobuf(schemas, options, body),
+            (Some(BodyFormat::Protobuf), Some(options)) => protobuf::decode(options, body),
             _ => decode::parse_json(body),
         };
         Some(parsed.map_err(|error| Status::bad_request(error.to_string()))?.value)

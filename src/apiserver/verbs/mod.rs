@@ -19,6 +19,7 @@ pub(crate) mod subresources;
 pub(crate) mod update;
 pub(crate) mod watch;
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use api::scheme::{Resource, Scope};
@@ -29,7 +30,7 @@ use http::request::Parts;
 use http::{Request, Response};
 
 use crate::authentication::User;
-use crate::negotiate::{self, Accepted};
+use crate::negotiate::{self, Accepted, MEDIA_TYPES, STREAM_MEDIA_TYPES, Subject};
 use crate::objects::Objects;
 use crate::options::Query;
 use crate::request_info::{ResourceRequest, Verb};
@@ -136,8 +137,8 @@ pub(crate) async fn serve(
         }
     }
     let pretty = query.flag("pretty").unwrap_or(false);
-    let accepted = negotiate::accepted(&parts.headers, pretty);
-    let accepted = accepted.map_err(|_| Status::not_acceptable(negotiate::AVAILABLE))?;
+    let accepted = negotiate::accepted(&parts.headers, pretty, Subject::Objects(&resource));
+    let accepted = accepted.map_err(|error| error.to_status(&available(&request)))?;
     let call = Call {
         server,
         user,
@@ -166,6 +167,14 @@ pub(crate) async fn serve(
         Err(status) => Err(status),
     };
     responded.or_else(|status| Ok(respond::refusal(&call, &status)))
+}
+
+/// The media types that upstream's route of a request has: collections may be watched.
+fn available(request: &ResourceRequest) -> Cow<'static, str> {
+    match request.verb {
+        Verb::List | Verb::Watch if request.name.is_none() => format!("{MEDIA_TYPES}, {STREAM_MEDIA_TYPES}").into(),
+        _ => MEDIA_TYPES.into(),
+    }
 }
 
 /// What the verb makes of the request.

@@ -23,10 +23,10 @@ use store::Revision;
 use super::Call;
 use crate::cache::{self, Event, Object, Subscription};
 use crate::conversion;
-use crate::negotiate::{Format, MetaVersion, Shape};
+use crate::negotiate::{Format, MetaVersion, STREAM_MEDIA_TYPES, Shape};
 use crate::objects;
 use crate::options::{At, ListOptions};
-use crate::respond::{partial, table};
+use crate::respond::{partial, protobuf, table};
 use crate::selection::Selection;
 
 /// The shortest time after which a watch without `timeoutSeconds` is ended, so that clients spread anew over servers;
@@ -62,15 +62,13 @@ pub(crate) fn serve(call: Call) -> Result<Response<Body>, Status> {
     let options = ListOptions::read(&call.query, true)?;
     let selection = Selection::new(&call.resource, call.namespace(), &options.labels, &options.fields)?;
     let selection = selection.of_name(call.request.name.as_deref());
-    let format = call.accepted.format;
-    if format == Format::Yaml {
-        return Err(Status::not_acceptable("application/json, application/json;stream=watch"));
-    }
+    let content_type = call.accepted.format.stream_content_type();
+    let content_type = content_type.ok_or_else(|| Status::not_acceptable_form(STREAM_MEDIA_TYPES))?;
 
     let watch = Watch::begin(call, selection, &options)?;
     let mut response = Response::new(Body::from_stream(watch.stream()));
     *response.status_mut() = StatusCode::OK;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     Ok(response)
 }
 
@@ -198,14 +196,16 @@ impl Watch {
             // Who leaves the selection is shown as it was last seen, under the revision of the change.
             (Some(previous), "DELETED") if !event.is_deletion => match previous.at_revision(event.object.revision) {
                 Ok(object) => self.object_frame(kind, &object).await,
-                Err(error) => error_frame(&objects::unreadable(error)),
+                Err(error) => self.error_frame(&objects::unreadable(error)),
             },
             _ => self.object_frame(kind, &event.object).await,
         })
     }
 
     fn is_plain(&self, object: &Object) -> bool {
-        self.call.accepted.shape == Shape::Whole && object.is_served_by(&self.call.resource)
+        let accepted = &self.call.accepted;
+        let is_whole = accepted.format == Format::Json && accepted.shape == Shape::Whole;
+        is_whole && object.is_served_by(&self.call.resource)
     }
 
     /// A frame around an object in the shape that the client accepts.
@@ -213,13 +213,19 @@ impl Watch {
         if self.is_plain(object) {
             return cache::frame(kind, object);
         }
+        if let Some(direct) = protobuf::direct(&self.call.accepted, &self.call.resource) {
+            return match protobuf::object(direct, &self.call.resource, object) {
+                Ok(object) => protobuf::frame(kind, &object),
+                Err(status) => self.error_frame(&status),
+            };
+        }
         let served = match object.to_value() {
             Ok(value) => conversion::from_storage(&self.call.server, &self.call.resource, value).await,
             Err(error) => Err(objects::unreadable(error)),
         };
         match served {
             Ok(value) => self.value_frame(kind, &value),
-            Err(status) => error_frame(&status),
+            Err(status) => self.error_frame(&status),
         }
     }
 
@@ -230,8 +236,8 @@ impl Watch {
             Shape::Table(version) => self.table(version, value),
         };
         match shaped {
-            Ok(shaped) => line(&json!({"type": kind, "object": shaped})),
-            Err(status) => error_frame(&status),
+            Ok(shaped) => self.written(kind, &shaped),
+            Err(status) => self.error_frame(&status),
         }
     }
 
@@ -280,16 +286,22 @@ impl Watch {
             }
             Shape::Whole => json!({"kind": resource.kind, "apiVersion": resource.api_version(), "metadata": metadata}),
         };
-        line(&json!({"type": "BOOKMARK", "object": object}))
+        self.written("BOOKMARK", &object)
     }
-}
 
-fn error_frame(status: &Status) -> Bytes {
-    line(&json!({"type": "ERROR", "object": status.to_value()}))
-}
+    fn error_frame(&self, status: &Status) -> Bytes {
+        self.written("ERROR", &status.to_value())
+    }
 
-fn line(value: &Value) -> Bytes {
-    let mut text = value.to_string();
-    text.push('\n');
-    Bytes::from(text)
+    /// A frame around a value in the client's format.
+    fn written(&self, kind: &str, object: &Value) -> Bytes {
+        if self.call.accepted.format != Format::Protobuf {
+            return Bytes::from(format!("{}\n", json!({"type": kind, "object": object})));
+        }
+        match protobuf::value(object) {
+            Ok(object) => protobuf::frame(kind, &object),
+            // A status always has a message, so that this does not go on.
+            Err(status) => protobuf::frame("ERROR", &protobuf::value(&status.to_value()).unwrap_or_default()),
+        }
+    }
 }
