@@ -173,8 +173,11 @@ fn api_versions(server: &ApiServer) -> Value {
 fn aggregated_form(asked: &HeaderMap) -> Option<(&'static str, Discovery)> {
     let accept = asked.get(ACCEPT)?.to_str().ok()?;
     for range in accept.split(',').map(|range| range.replace(' ', "")) {
-        if !range.contains("g=apidiscovery.k8s.io") || !range.starts_with("application/json") {
+        if !range.contains("g=apidiscovery.k8s.io") {
             return None;
+        }
+        if !range.starts_with("application/json") {
+            continue;
         }
         let found =
             AGGREGATED.iter().find(|(version, _)| range.split(';').any(|param| param == format!("v={version}")));

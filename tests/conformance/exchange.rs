@@ -15,11 +15,14 @@
 //!
 //! What stands before the colon of the title names the exchange. `user: anonymous` among the headers asks as nobody,
 //! otherwise an administrator asks; lines from `#` under the title are for people. An answer without `HTTP` is not
-//! looked at. Answers name the headers that [`HEADERS`] lists; one in JSON does not name its content type.
+//! looked at. Answers name the headers that [`HEADERS`] lists; one in JSON does not name its content type, and one in
+//! protobuf is shown as the JSON that it says the same as.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
+
+use crate::protobuf;
 
 /// The headers of answers that are compared.
 pub(crate) const HEADERS: [&str; 6] =
@@ -118,7 +121,10 @@ impl Answer {
 
     /// An answer as it came: the headers that are compared, and the body's values.
     pub(crate) fn of(code: u16, headers: Vec<(String, String)>, body: &[u8]) -> Self {
-        let body = values(String::from_utf8_lossy(body).trim(), content_type(&headers));
+        let body = match content_type(&headers) {
+            PROTOBUF => vec![protobuf::shown(body)],
+            content_type => values(String::from_utf8_lossy(body).trim(), content_type),
+        };
         let headers = headers.into_iter().filter(|(name, value)| name != "content-type" || value != JSON).collect();
         Self { code, headers, body }
     }
@@ -139,6 +145,7 @@ impl Answer {
 }
 
 const JSON: &str = "application/json";
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
 fn content_type(headers: &[(String, String)]) -> &str {
     headers.iter().find(|(name, _)| name == "content-type").map_or(JSON, |(_, value)| value)

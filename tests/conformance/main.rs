@@ -15,6 +15,7 @@ mod exchange;
 mod headers;
 mod kinds;
 mod known;
+mod protobuf;
 mod session;
 mod settle;
 mod table;

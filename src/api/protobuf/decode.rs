@@ -20,30 +20,63 @@ use crate::schema::{Id, Other, Type};
 /// # Errors
 /// When the bytes are cut short, are no envelope, or hold a field in another form than its type's.
 pub fn decode(id: Id, bytes: &[u8]) -> Result<Parsed, DecodeError> {
-    let Some(envelope) = bytes.strip_prefix(MAGIC) else {
-        return Err(broken("the body does not begin with the bytes of Kubernetes' protobuf"));
-    };
-    let (mut api_version, mut kind, mut raw) = (String::new(), String::new(), &[][..]);
-    for field in Fields(envelope) {
-        match field? {
-            Field { number: 1, data: Data::Bytes(type_meta) } => {
-                for field in Fields(type_meta) {
-                    match field? {
-                        Field { number: 1, data: Data::Bytes(text) } => api_version = utf8(text)?,
-                        Field { number: 2, data: Data::Bytes(text) } => kind = utf8(text)?,
-                        _ => {}
-                    }
-                }
+    let value = Envelope::read(bytes)?.open(id)?;
+    Ok(Parsed { value, duplicates: Vec::new() })
+}
+
+/// Reads an object or list of the kind that its envelope names.
+///
+/// # Errors
+/// As [`decode()`], and when the kind has no message.
+pub fn decode_any(bytes: &[u8]) -> Result<Value, DecodeError> {
+    let envelope = Envelope::read(bytes)?;
+    let id = Layouts::builtin().root(&envelope.api_version, &envelope.kind);
+    let id = id.ok_or_else(|| broken(&format!("no message is known for {:?}", envelope.kind)))?;
+    envelope.open(id)
+}
+
+/// What stands around an object.
+struct Envelope<'b> {
+    api_version: String,
+    kind: String,
+    message: &'b [u8],
+}
+
+impl<'b> Envelope<'b> {
+    fn read(bytes: &'b [u8]) -> Result<Self, DecodeError> {
+        let Some(fields) = bytes.strip_prefix(MAGIC) else {
+            return Err(broken("the body does not begin with the bytes of Kubernetes' protobuf"));
+        };
+        let mut envelope = Self { api_version: String::new(), kind: String::new(), message: &[] };
+        for field in Fields(fields) {
+            match field? {
+                Field { number: 1, data: Data::Bytes(type_meta) } => envelope.read_type_meta(type_meta)?,
+                Field { number: 2, data: Data::Bytes(message) } => envelope.message = message,
+                _ => {}
             }
-            Field { number: 2, data: Data::Bytes(object) } => raw = object,
-            _ => {}
         }
+        Ok(envelope)
     }
-    let layouts = Layouts::builtin();
-    let mut object = Reader { layouts, message: layouts.get(id) }.message(raw, 0)?;
-    object.insert("apiVersion".into(), api_version.into());
-    object.insert("kind".into(), kind.into());
-    Ok(Parsed { value: Value::Object(object), duplicates: Vec::new() })
+
+    fn read_type_meta(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        for field in Fields(bytes) {
+            match field? {
+                Field { number: 1, data: Data::Bytes(text) } => self.api_version = utf8(text)?,
+                Field { number: 2, data: Data::Bytes(text) } => self.kind = utf8(text)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The object within, which is of the type `id`.
+    fn open(self, id: Id) -> Result<Value, DecodeError> {
+        let layouts = Layouts::builtin();
+        let mut object = Reader { layouts, message: layouts.get(id) }.message(self.message, 0)?;
+        object.insert("apiVersion".into(), self.api_version.into());
+        object.insert("kind".into(), self.kind.into());
+        Ok(Value::Object(object))
+    }
 }
 
 /// Reads messages of one definition.

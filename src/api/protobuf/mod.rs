@@ -25,7 +25,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use decode::decode;
+pub use decode::{decode, decode_any};
 pub use encode::{encode, message, metadata_message};
 pub use envelope::{envelope, list, watch_frame};
 

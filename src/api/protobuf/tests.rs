@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::layout::Layouts;
-use super::{decode, encode, envelope, is_known, list, message, metadata_message, watch_frame};
+use super::{decode, decode_any, encode, envelope, is_known, list, message, metadata_message, watch_frame};
 use crate::decode::{self as json_decode, canonicalize};
 use crate::schema::{Definition, Schemas, Type};
 use crate::scheme::{Resource, Scheme};
@@ -123,6 +123,12 @@ fn a_list_is_its_metadata_and_its_items_messages() {
     let joined = list("v1", "PodList", &metadata, written.iter().map(Vec::as_slice)).unwrap();
     let whole = encode(&json!({"apiVersion": "v1", "kind": "PodList", "metadata": metadata, "items": items})).unwrap();
     assert_eq!(joined, whole);
+    let read = decode_any(&joined).unwrap();
+    assert_eq!((&read["kind"], &read["metadata"]["remainingItemCount"]), (&json!("PodList"), &json!(0)));
+    assert_eq!(
+        (&read["items"][0]["metadata"]["name"], &read["items"][1]["metadata"]["name"]),
+        (&json!("a"), &json!("b"))
+    );
 }
 
 #[test]
