@@ -5,11 +5,12 @@ use serde_json::{Map, Value, json};
 use super::operations::{self, Body, Holds, Operation, Parameter, Place};
 use super::types::Writer;
 use super::{VERSION, Version};
+use crate::protobuf;
 use crate::schema::Schemas;
 use crate::scheme::{Resource, Scheme};
 
-/// What answers are written in.
-const ANSWER_TYPES: [&str; 2] = ["application/json", "application/yaml"];
+/// What answers are written in: the last only where the kind has a message.
+const ANSWER_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 /// The document that describes these rows of a scheme.
 pub(super) fn build<'a>(
@@ -65,7 +66,11 @@ fn write(operation: &Operation, tag: &str, version: Version, writer: &mut Writer
         "x-kubernetes-group-version-kind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
     });
     let Some(fields) = value.as_object_mut() else { return value };
-    let types: &[&str] = if matches!(operation.answer, Holds::Text) { &["text/plain"] } else { &ANSWER_TYPES };
+    let types = match (&operation.answer, &ANSWER_TYPES) {
+        (Holds::Text, _) => &["text/plain"][..],
+        (_, all) if protobuf::is_known(&kind.api_version(), &kind.kind) => all,
+        (_, [rest @ .., _]) => rest,
+    };
     let success = match version {
         Version::V2 => {
             let consumes = operation.body.as_ref().map_or(&["*/*"][..], |body| body.media_types);

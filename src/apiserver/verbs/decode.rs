@@ -81,7 +81,10 @@ pub(crate) fn object(
         (Some(BodyFormat::Json), _) => decode::parse_json(body),
         (Some(BodyFormat::Yaml), _) => decode::parse_yaml(body),
         (Some(BodyFormat::Protobuf), Some(root)) => protobuf::decode(root.id(), body),
-        (Some(BodyFormat::Protobuf) | None, _) => return Err(Status::unsupported_body(negotiate::MEDIA_TYPES)),
+        (None, Some(_)) => return Err(Status::unsupported_body(negotiate::MEDIA_TYPES)),
+        (Some(BodyFormat::Protobuf) | None, None) => {
+            return Err(Status::unsupported_body(negotiate::READABLE_CUSTOM));
+        }
     };
     let mut parsed = parsed.map_err(|error| unrecognized(&error, body, expected.kind))?;
     decode::check_kind(&parsed.value, expected.group, expected.version, expected.kind).map_err(Status::bad_request)?;
