@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::MAGIC;
 use super::layout::{Layouts, Leaf, Message, Part};
-use super::wire::{Broken, Data, Field, Fields};
+use super::wire::{Broken, Data, Field, Fields, Numbers};
 use crate::decode::{DEPTH_MAX, DecodeError, Parsed};
 use crate::meta;
 use crate::schema::{Id, Other, Type};
@@ -125,10 +125,18 @@ impl Reader {
         let place = out.entry(leaf.name).or_insert(Value::Null);
         match &leaf.kind {
             Type::List(item) if !leaf.is_wrapped => {
-                let read = self.value(item, data, depth)?;
-                match place.as_array_mut() {
-                    Some(items) => items.push(read),
-                    None => *place = Value::Array(vec![read]),
+                if !place.is_array() {
+                    *place = Value::Array(Vec::new());
+                }
+                let Some(items) = place.as_array_mut() else { return Ok(()) };
+                match (item.as_ref(), data) {
+                    // Upstream writes each number by itself, and reads those too that others pack together.
+                    (Type::Int32 | Type::Int64 | Type::Boolean, Data::Bytes(packed)) => {
+                        for number in Numbers(packed) {
+                            items.push(self.value(item, Data::Number(number?), depth)?);
+                        }
+                    }
+                    (item, data) => items.push(self.value(item, data, depth)?),
                 }
             }
             Type::Map(item) => {
@@ -320,6 +328,17 @@ mod tests {
         let pod = parse("Pod", &object).unwrap();
         assert_eq!(pod["spec"]["volumes"], json!([{"name": "v", "emptyDir": {"sizeLimit": "1Gi"}}]));
         assert_eq!(pod["metadata"]["creationTimestamp"], "1970-01-02T10:17:36Z");
+    }
+
+    #[test]
+    fn numbers_are_read_by_themselves_and_packed_together() {
+        let schemas = Schemas::builtin();
+        let id = schemas.named("io.k8s.api.core.v1.PodSecurityContext").unwrap();
+        let groups =
+            |fields: &[u8]| decode(id, &envelope("v1", "x", fields)).unwrap().value["supplementalGroups"].take();
+        assert_eq!(groups(&[0x20, 1, 0x20, 0x80, 1]), json!([1, 128]));
+        assert_eq!(groups(&[0x22, 3, 1, 0x80, 1]), json!([1, 128]));
+        assert!(decode(id, &envelope("v1", "x", &[0x22, 1, 0x80])).is_err());
     }
 
     #[test]

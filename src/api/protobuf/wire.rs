@@ -72,6 +72,23 @@ impl<'b> Fields<'b> {
     }
 }
 
+/// Numbers without tags between them; ends at the first error.
+pub(super) struct Numbers<'b>(pub &'b [u8]);
+
+impl Iterator for Numbers<'_> {
+    type Item = Result<u64, Broken>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut rest = Fields(self.0);
+        let number = rest.varint().ok_or(Broken);
+        self.0 = if number.is_ok() { rest.0 } else { &[] };
+        Some(number)
+    }
+}
+
 /// A field that holds a whole number; negative ones as two's complement of 64 bits.
 pub(super) fn write_number(out: &mut Vec<u8>, number: u32, value: i64) {
     write_tag(out, number, VARINT);
