@@ -27,6 +27,7 @@ pub mod decode;
 pub mod defaults;
 pub mod discovery;
 pub mod events;
+pub mod flow_control;
 pub mod managed;
 pub mod meta;
 pub mod names;

@@ -3,6 +3,8 @@
 //! Each check answers with what is wrong, as sentences that follow a field error's `Invalid value: "x": `; an empty
 //! list means that all is well.
 
+use std::net::IpAddr;
+
 /// Bytes in a DNS label, by RFC 1123.
 pub const LABEL_BYTES_MAX: usize = 63;
 /// Bytes in a DNS subdomain, by RFC 1123.
@@ -43,6 +45,8 @@ pub enum NameRule {
     Label,
     /// Whatever fits into a path: events and requests for certificates.
     PathSegment,
+    /// An address in its one form.
+    Address,
 }
 
 impl NameRule {
@@ -53,6 +57,7 @@ impl NameRule {
             Self::Subdomain => subdomain(name),
             Self::Label => label(name),
             Self::PathSegment => path_segment(name),
+            Self::Address => address(name),
         }
     }
 
@@ -61,6 +66,7 @@ impl NameRule {
     pub fn check_prefix(self, prefix: &str) -> Vec<String> {
         match self {
             Self::PathSegment => path_segment_prefix(prefix),
+            Self::Address => address(prefix),
             _ if prefix.len() > 1 && prefix.ends_with('-') => {
                 // What follows is alphanumeric, so a trailing dash is as good as a letter.
                 self.check(&format!("{}a", prefix.strip_suffix('-').unwrap_or(prefix)))
@@ -82,6 +88,21 @@ pub fn label(text: &str) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// What is wrong with an address.
+fn address(text: &str) -> Vec<String> {
+    let wrong = match text.parse::<IpAddr>() {
+        Err(_) => Some("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned()),
+        Ok(IpAddr::V6(address)) if address.to_ipv4_mapped().is_some() => {
+            Some("must not be an IPv4-mapped IPv6 address".to_owned())
+        }
+        Ok(address) => {
+            let canonical = address.to_string();
+            (canonical != text).then(|| format!("must be in canonical form (\"{canonical}\")"))
+        }
+    };
+    wrong.into_iter().collect()
 }
 
 /// What is wrong with a DNS-1035 label: one that begins with a letter.
@@ -312,6 +333,14 @@ mod tests {
         assert_eq!(http_header("a b").len() + http_header("").len(), 2);
         assert_eq!(search_domain("_tcp.a_b.example"), Vec::<String>::new());
         assert_eq!(search_domain("a_.example").len() + search_domain("__a").len() + search_domain("").len(), 3);
+    }
+
+    #[test]
+    fn addresses_have_one_form() {
+        check(&NameRule::Address.check("10.0.0.1"), "");
+        check(&NameRule::Address.check("fd00:0::1"), "must be in canonical form (\"fd00::1\")");
+        check(&NameRule::Address.check("::ffff:1.2.3.4"), "must not be an IPv4-mapped IPv6 address");
+        check(&NameRule::Address.check("a"), "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
     }
 
     #[test]

@@ -65,6 +65,13 @@ pub fn definition(object: &mut Value) {
     store_version(object);
 }
 
+/// An `APIService`'s defaults.
+pub fn api_service(object: &mut Value) {
+    if let Some(service) = part(object, "spec").and_then(|spec| part(spec, "service")) {
+        set(service, "port", WEBHOOK_PORT);
+    }
+}
+
 /// The version in which objects are stored is among those in which some are, if none was told yet.
 fn store_version(object: &mut Value) {
     let versions = value::list(value::part(object, "spec"), "versions");

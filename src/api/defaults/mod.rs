@@ -3,6 +3,7 @@
 pub mod access;
 pub mod autoscaling;
 pub mod extensions;
+pub mod flow_control;
 pub mod networking;
 pub mod pod;
 pub mod quotas;

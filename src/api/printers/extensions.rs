@@ -69,6 +69,27 @@ pub fn policy_binding(object: &Value, now: Timestamp) -> Vec<Value> {
     vec![name(object), text_at(object, "/spec/policyName", ""), param.into(), age(object, now)]
 }
 
+/// `APIService`.
+pub const API_SERVICE: &[Column] =
+    &[NAME, text("Service", "The service that serves it."), text("Available", "Whether it is served."), AGE];
+
+/// An API service's cells.
+#[must_use]
+pub fn api_service(object: &Value, now: Timestamp) -> Vec<Value> {
+    let service = part(part(object, "spec"), "service");
+    let said = |field: &str| crate::value::text(service, field);
+    let place = if service.is_null() { "Local".to_owned() } else { format!("{}/{}", said("namespace"), said("name")) };
+    let conditions = items(object, "/status/conditions").iter();
+    let available = conditions.into_iter().find(|condition| crate::value::text(condition, "type") == "Available");
+    let available =
+        match available.map(|found| (crate::value::text(found, "status"), crate::value::text(found, "reason"))) {
+            None => "Unknown".to_owned(),
+            Some((status, reason)) if status == "True" || reason.is_empty() => status.to_owned(),
+            Some((status, reason)) => format!("{status} ({reason})"),
+        };
+    vec![name(object), place.into(), available.into(), age(object, now)]
+}
+
 /// A label selector as Go prints the struct.
 fn selector(selector: &Value) -> String {
     let labels: String =

@@ -5,6 +5,7 @@ pub mod age;
 pub mod autoscaling;
 pub mod event;
 pub mod extensions;
+pub mod flow_control;
 pub mod networking;
 pub mod node;
 pub mod pod;

@@ -84,6 +84,34 @@ pub fn endpoint_slice(object: &Value, now: Timestamp) -> Vec<Value> {
     vec![name(object), kind, few(ports, "<unset>").into(), few(addresses, "<unset>").into(), age(object, now)]
 }
 
+/// `IPAddress`.
+pub const IP_ADDRESS: &[Column] = &[NAME, text("ParentRef", "The object that has it."), AGE];
+
+/// An address' cells.
+#[must_use]
+pub fn ip_address(object: &Value, now: Timestamp) -> Vec<Value> {
+    let said = |field: &str| object.pointer(&format!("/spec/parentRef/{field}")).and_then(Value::as_str).unwrap_or("");
+    let mut parent = said("resource").to_lowercase();
+    for (separator, text) in [(".", said("group")), ("/", said("namespace")), ("/", said("name"))] {
+        if !text.is_empty() {
+            parent.push_str(separator);
+            parent.push_str(text);
+        }
+    }
+    let parent = if object.pointer("/spec/parentRef").is_some() { parent } else { NONE.to_owned() };
+    vec![name(object), parent.into(), age(object, now)]
+}
+
+/// `ServiceCIDR`.
+pub const SERVICE_CIDR: &[Column] = &[NAME, text("CIDRs", "The networks of which Services get addresses."), AGE];
+
+/// A range's cells.
+#[must_use]
+pub fn service_cidr(object: &Value, now: Timestamp) -> Vec<Value> {
+    let cidrs: Vec<&str> = items(object, "/spec/cidrs").iter().filter_map(Value::as_str).collect();
+    vec![name(object), cidrs.join(",").into(), age(object, now)]
+}
+
 /// `PodDisruptionBudget`.
 pub const POD_DISRUPTION_BUDGET: &[Column] = &[
     NAME,

@@ -3,10 +3,11 @@
 
 use k8s_openapi::api::{
     admissionregistration, apps, authentication, authorization, autoscaling, batch, certificates, coordination, core,
-    discovery, events, networking, node, policy, rbac, scheduling, storage,
+    discovery, events, flowcontrol, networking, node, policy, rbac, resource, scheduling, storage,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions;
 use k8s_openapi::apimachinery::pkg::apis::meta;
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
@@ -34,6 +35,7 @@ fn add_roots(generator: &mut SchemaGenerator) {
     generator.subschema_for::<admissionregistration::v1::ValidatingAdmissionPolicyBinding>();
     generator.subschema_for::<admissionregistration::v1::ValidatingWebhookConfiguration>();
     generator.subschema_for::<apiextensions::v1::CustomResourceDefinition>();
+    generator.subschema_for::<apiregistration::v1::APIService>();
     generator.subschema_for::<apps::v1::ControllerRevision>();
     generator.subschema_for::<apps::v1::DaemonSet>();
     generator.subschema_for::<apps::v1::Deployment>();
@@ -71,6 +73,8 @@ fn add_roots(generator: &mut SchemaGenerator) {
     generator.subschema_for::<core::v1::ServiceAccount>();
     generator.subschema_for::<discovery::v1::EndpointSlice>();
     generator.subschema_for::<events::v1::Event>();
+    generator.subschema_for::<flowcontrol::v1::FlowSchema>();
+    generator.subschema_for::<flowcontrol::v1::PriorityLevelConfiguration>();
     generator.subschema_for::<meta::v1::APIGroup>();
     generator.subschema_for::<meta::v1::APIGroupList>();
     generator.subschema_for::<meta::v1::APIResourceList>();
@@ -78,10 +82,16 @@ fn add_roots(generator: &mut SchemaGenerator) {
     generator.subschema_for::<meta::v1::DeleteOptions>();
     generator.subschema_for::<meta::v1::ListMeta>();
     generator.subschema_for::<meta::v1::Status>();
+    generator.subschema_for::<networking::v1::IPAddress>();
     generator.subschema_for::<networking::v1::Ingress>();
     generator.subschema_for::<networking::v1::IngressClass>();
     generator.subschema_for::<networking::v1::NetworkPolicy>();
+    generator.subschema_for::<networking::v1::ServiceCIDR>();
     generator.subschema_for::<node::v1::RuntimeClass>();
+    generator.subschema_for::<resource::v1::DeviceClass>();
+    generator.subschema_for::<resource::v1::ResourceClaim>();
+    generator.subschema_for::<resource::v1::ResourceClaimTemplate>();
+    generator.subschema_for::<resource::v1::ResourceSlice>();
     generator.subschema_for::<policy::v1::Eviction>();
     generator.subschema_for::<policy::v1::PodDisruptionBudget>();
     generator.subschema_for::<rbac::v1::ClusterRole>();

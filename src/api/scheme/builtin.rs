@@ -68,6 +68,8 @@ const STORAGE: Row = Row { group: "storage.k8s.io", ..CORE };
 /// Rows of `admissionregistration.k8s.io`.
 const ADMISSION: Row =
     Row { group: "admissionregistration.k8s.io", categories: &["api-extensions"], scope: Scope::Cluster, ..CORE };
+/// Rows of `flowcontrol.apiserver.k8s.io`.
+const FLOW: Row = Row { group: "flowcontrol.apiserver.k8s.io", scope: Scope::Cluster, subresources: STATUS, ..CORE };
 /// Rows of `rbac.authorization.k8s.io`.
 const ACCESS: Row = Row { group: "rbac.authorization.k8s.io", ..CORE };
 /// What is asked and answered.
@@ -187,6 +189,16 @@ const ROWS: &[Row] = &[
         ..CORE
     },
     Row {
+        group: "apiregistration.k8s.io",
+        kind: "APIService",
+        plural: "apiservices",
+        categories: &["api-extensions"],
+        scope: Scope::Cluster,
+        subresources: STATUS,
+        strategy: strategies::api_service,
+        ..CORE
+    },
+    Row {
         kind: "ControllerRevision",
         plural: "controllerrevisions",
         categories: &[],
@@ -290,10 +302,26 @@ const ROWS: &[Row] = &[
         ..NETWORKING
     },
     Row {
+        kind: "IPAddress",
+        plural: "ipaddresses",
+        short_names: &["ip"],
+        scope: Scope::Cluster,
+        strategy: strategies::ip_address,
+        ..NETWORKING
+    },
+    Row {
         kind: "NetworkPolicy",
         plural: "networkpolicies",
         short_names: &["netpol"],
         strategy: strategies::network_policy,
+        ..NETWORKING
+    },
+    Row {
+        kind: "ServiceCIDR",
+        plural: "servicecidrs",
+        scope: Scope::Cluster,
+        subresources: STATUS,
+        strategy: strategies::service_cidr,
         ..NETWORKING
     },
     Row {
@@ -425,6 +453,13 @@ const ROWS: &[Row] = &[
         plural: "endpointslices",
         strategy: strategies::endpoint_slice,
         ..CORE
+    },
+    Row { kind: "FlowSchema", plural: "flowschemas", strategy: strategies::flow_schema, ..FLOW },
+    Row {
+        kind: "PriorityLevelConfiguration",
+        plural: "prioritylevelconfigurations",
+        strategy: strategies::priority_level_configuration,
+        ..FLOW
     },
 ];
 

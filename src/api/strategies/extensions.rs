@@ -2,10 +2,12 @@
 
 use super::prepare;
 use crate::defaults;
-use crate::printers::{access, extensions};
+use crate::names::NameRule;
+use crate::printers::{access, extensions, flow_control};
 use crate::scheme::Strategy;
+use crate::validation;
 use crate::validation::admission_registration::{self, bindings, policies, webhooks};
-use crate::validation::crd;
+use crate::validation::{api_service, crd};
 
 /// Webhooks or a policy: what is wrong with it may keep objects from being written, so an update says which version it
 /// knows.
@@ -110,5 +112,63 @@ pub fn custom_resource_definition() -> Strategy {
         validate_status: crd::definition_status,
         warnings: crd::warnings,
         ..Strategy::DEFAULT
+    }
+}
+
+/// `apiregistration.k8s.io/v1 APIService`
+#[must_use]
+pub fn api_service() -> Strategy {
+    Strategy {
+        name: NameRule::PathSegment,
+        allows_unconditional_update: false,
+        defaults: defaults::extensions::api_service,
+        prepare_create: prepare::new_api_service,
+        prepare_update: prepare::keep_status,
+        prepare_status: prepare::keep_all_but_status,
+        columns: extensions::API_SERVICE,
+        cells: extensions::api_service,
+        validate: api_service::api_service,
+        validate_update: api_service::api_service_update,
+        validate_status: api_service::api_service_status,
+        ..Strategy::DEFAULT
+    }
+}
+
+/// What tells which requests wait for which.
+fn flow() -> Strategy {
+    Strategy {
+        has_generation: true,
+        allows_unconditional_update: false,
+        prepare_create: prepare::new_workload,
+        prepare_update: prepare::keep_status_and_count,
+        prepare_status: prepare::keep_all_but_status,
+        validate_status: validation::flow_control::status_update,
+        ..Strategy::DEFAULT
+    }
+}
+
+/// `flowcontrol.apiserver.k8s.io/v1 FlowSchema`
+#[must_use]
+pub fn flow_schema() -> Strategy {
+    Strategy {
+        defaults: defaults::flow_control::flow_schema,
+        columns: flow_control::FLOW_SCHEMA,
+        cells: flow_control::flow_schema,
+        validate: validation::flow_control::flow_schema,
+        validate_update: validation::flow_control::flow_schema_update,
+        ..flow()
+    }
+}
+
+/// `flowcontrol.apiserver.k8s.io/v1 PriorityLevelConfiguration`
+#[must_use]
+pub fn priority_level_configuration() -> Strategy {
+    Strategy {
+        defaults: defaults::flow_control::priority_level,
+        columns: flow_control::PRIORITY_LEVEL,
+        cells: flow_control::priority_level,
+        validate: validation::flow_control::priority_level,
+        validate_update: validation::flow_control::priority_level_update,
+        ..flow()
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{prepare, workloads};
 use crate::defaults;
+use crate::names::NameRule;
 use crate::printers::networking;
 use crate::scheme::Strategy;
 use crate::validation;
@@ -53,6 +54,34 @@ pub fn network_policy() -> Strategy {
         validate: validation::networking::network_policy,
         validate_update: validation::networking::network_policy_update,
         ..counted()
+    }
+}
+
+/// `networking.k8s.io/v1 IPAddress`
+#[must_use]
+pub fn ip_address() -> Strategy {
+    Strategy {
+        name: NameRule::Address,
+        columns: networking::IP_ADDRESS,
+        cells: networking::ip_address,
+        validate: validation::addresses::ip_address,
+        validate_update: validation::addresses::ip_address_update,
+        ..Strategy::DEFAULT
+    }
+}
+
+/// `networking.k8s.io/v1 ServiceCIDR`
+#[must_use]
+pub fn service_cidr() -> Strategy {
+    Strategy {
+        prepare_create: prepare::without_status,
+        prepare_update: prepare::keep_status,
+        prepare_status: prepare::keep_all_but_status,
+        columns: networking::SERVICE_CIDR,
+        cells: networking::service_cidr,
+        validate: validation::addresses::service_cidr,
+        validate_update: validation::addresses::service_cidr_update,
+        ..Strategy::DEFAULT
     }
 }
 

@@ -94,6 +94,17 @@ fn store_version(definition: &mut Value) {
     }
 }
 
+/// What this server serves itself is there from the first moment.
+pub(super) fn new_api_service(service: &mut Value) {
+    without_status(service);
+    if value::part(value::part(service, "spec"), "service").is_null() {
+        let now = meta::creation_timestamp(service).map(str::to_owned);
+        let condition = json!({"type": "Available", "status": "True", "lastTransitionTime": now, "reason": "Local",
+            "message": "Local APIServices are always available"});
+        put(service, "status", Some(json!({"conditions": [condition]})));
+    }
+}
+
 /// A status update that may change metadata, too.
 pub(super) fn keep_spec(new: &mut Value, old: &Value) {
     put(new, "spec", old.get("spec").cloned());

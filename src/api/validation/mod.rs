@@ -8,7 +8,9 @@
 //! [`wasm`] (what a pod may ask for upstream and is refused here).
 
 pub mod access;
+pub mod addresses;
 pub mod admission_registration;
+pub mod api_service;
 pub mod autoscaling;
 pub mod certificate_signing_request;
 mod checks;
@@ -18,6 +20,7 @@ pub mod endpoint_slice;
 pub mod endpoints;
 pub mod event;
 pub mod field;
+pub mod flow_control;
 pub mod jobs;
 pub mod networking;
 pub mod node;
