@@ -1,6 +1,7 @@
 //! Answers in protobuf: the same objects as in JSON, in upstream's bytes.
 
 use api::protobuf;
+use api::schema::Schemas;
 use api::scheme::Scheme;
 use bytes::Bytes;
 use http::header::ACCEPT;
@@ -103,9 +104,59 @@ async fn an_object_is_made_and_removed_without_json() {
     let (code, _, again) = asked(Method::POST, MAPS, &object).bytes(&cluster).await;
     let conflict = cluster.ask(Method::POST, MAPS, object).await;
     assert!(code == 409 && again == protobuf::encode(&conflict.1).unwrap());
+
     let path = format!("{MAPS}/a");
-    let gone = Asked { method: Method::DELETE, ..Asked::get(&path, PROTOBUF) };
-    assert_eq!(gone.bytes(&cluster).await.0, 200);
+    let delete = |options: &Value| {
+        let id = Schemas::builtin().named("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions").unwrap();
+        let message = protobuf::message(id, options.to_string().as_bytes()).unwrap();
+        let body = Body::from(protobuf::envelope("v1", "DeleteOptions", &message));
+        Asked { method: Method::DELETE, body, ..Asked::get(&path, PROTOBUF) }
+    };
+    let other = delete(&json!({"preconditions": {"uid": "another"}})).bytes(&cluster).await;
+    assert_eq!(other.0, 409);
+    let dry = delete(&json!({"dryRun": ["All"]})).bytes(&cluster).await;
+    assert_eq!((dry.0, cluster.get(&path).await.0), (200, 200));
+    let (code, _, gone) = delete(&json!({"gracePeriodSeconds": 0})).bytes(&cluster).await;
+    let status = protobuf::decode_any(&gone).unwrap();
+    assert_eq!((code, &status["status"], &status["details"]["name"]), (200, &json!("Success"), &json!("a")));
+}
+
+#[tokio::test]
+async fn subresources_read_and_answer_messages_of_their_own_kinds() {
+    let cluster = Cluster::start().await;
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"serviceAccountName": "robot",
+        "containers": [{"name": "c", "image": "i"}]}});
+    let account = json!({"metadata": {"name": "robot"}});
+    let base = "/api/v1/namespaces/default";
+    assert_eq!(cluster.ask(Method::POST, &format!("{base}/serviceaccounts"), account).await.0, 201);
+    assert_eq!(cluster.ask(Method::POST, &format!("{base}/pods"), pod).await.0, 201);
+    let bodies = [
+        (
+            "serviceaccounts/robot/token",
+            json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+            "metadata": {}, "spec": {"audiences": ["a"], "expirationSeconds": 600}}),
+            "TokenRequest",
+        ),
+        (
+            "pods/p/binding",
+            json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"},
+            "target": {"kind": "Node", "name": "n"}}),
+            "Status",
+        ),
+        (
+            "pods/p/eviction",
+            json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}}),
+            "Status",
+        ),
+    ];
+    for (path, body, kind) in bodies {
+        let path = format!("{base}/{path}");
+        let body = Body::from(protobuf::encode(&body).unwrap());
+        let asked = Asked { method: Method::POST, path: &path, accept: PROTOBUF, body };
+        let (code, _, answer) = asked.bytes(&cluster).await;
+        let answer = protobuf::decode_any(&answer).unwrap();
+        assert_eq!((code, &answer["kind"]), (201, &json!(kind)), "{path}: {answer}");
+    }
 }
 
 #[tokio::test]
