@@ -34,8 +34,11 @@ const OPENAPI_V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@
 /// versions, times the forms.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
-    built: Mutex<HashMap<String, (Vec<Arc<Resource>>, Arc<Document>)>>,
+    built: Mutex<Built>,
 }
+
+/// Documents by name, with what they were made of.
+type Built = HashMap<String, (Vec<Arc<Resource>>, Arc<Document>)>;
 
 /// A document that is the same for every client.
 #[derive(Debug)]
@@ -74,7 +77,7 @@ impl Paths {
         self.lock().retain(|_, (rows, _)| rows.iter().filter(|row| row.custom.is_some()).all(is_served));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Vec<Arc<Resource>>, Arc<Document>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Built> {
         self.built.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -110,7 +110,7 @@ fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
     let is_atom =
         |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c));
-    local.split('.').all(is_atom) && domain.split('.').all(|part| is_atom(part))
+    local.split('.').all(is_atom) && domain.split('.').all(is_atom)
 }
 
 fn is_hostname(text: &str) -> bool {

@@ -24,7 +24,7 @@ use serde_json::Value;
 use crate::decode::{Complaints, DecodeError, Decoded, go_kind};
 use crate::meta;
 use crate::scheme::Name;
-use crate::validation::field::{Error, ErrorList, Kind as ErrorKind};
+use crate::validation::field::{Error, ErrorList};
 use json_path::JsonPath;
 use structural::Structural;
 
@@ -230,11 +230,4 @@ impl Kind {
 
 fn names(object: &Value) -> impl Iterator<Item = &str> {
     object.as_object().into_iter().flatten().map(|(name, _)| name.as_str())
-}
-
-/// Whether an object is so wrong that its rules cannot be asked (upstream's `hasBlockingErr`).
-pub(crate) fn blocks_rules(errors: &ErrorList) -> bool {
-    let kinds =
-        [ErrorKind::NotSupported, ErrorKind::Required, ErrorKind::TooLong, ErrorKind::TooMany, ErrorKind::TypeInvalid];
-    errors.iter().any(|error| kinds.contains(&error.kind))
 }

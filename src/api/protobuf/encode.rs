@@ -332,7 +332,9 @@ impl<'de> Visitor<'de> for Content<'_> {
             Type::List(item) => item,
             Type::SchemaOr(id, Other::Schemas) => {
                 let message = self.writer.layouts.get(*id);
-                while items.next_element_seed(Fields { writer: &mut *self.writer, message, number: Some(2) })?.is_some() {}
+                while items.next_element_seed(Fields { writer: &mut *self.writer, message, number: Some(2) })?.is_some()
+                {
+                }
                 wire::enclose(&mut self.writer.out, start, self.place.number());
                 return Ok(());
             }

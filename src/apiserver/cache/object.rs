@@ -173,7 +173,8 @@ impl Object {
         if let Some(message) = self.message.get() {
             return Ok(message.clone());
         }
-        let message = protobuf::message(self.resource.schema.id(), &self.body).map_err(|error| self.unreadable(&error))?;
+        let message =
+            protobuf::message(self.resource.schema.id(), &self.body).map_err(|error| self.unreadable(&error))?;
         Ok(self.message.get_or_init(|| message.into()).clone())
     }
 
