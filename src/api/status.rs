@@ -4,6 +4,7 @@
 
 mod details;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::{Map, Value, json};
@@ -20,7 +21,7 @@ pub struct Status {
     /// The HTTP status code.
     pub code: u16,
     /// A word for machines; empty where upstream gives none.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// A sentence for people.
     pub message: String,
     /// What it is about; `None` where upstream leaves it out.
@@ -213,6 +214,34 @@ impl Status {
         Self::about(415, "UnsupportedMediaType", "415: Unsupported Media Type", Details::default())
     }
 
+    /// What a webhook said no with.
+    #[must_use]
+    pub fn denied(code: u16, reason: &str, message: impl Into<String>) -> Self {
+        Self { reason: Cow::Owned(reason.to_owned()), ..Self::plain(code, "", message) }
+    }
+
+    /// 403 for a request that a policy denies, under the reason and code that it chose; `message` is its sentence.
+    #[must_use]
+    pub fn denied_by_policy(
+        group: &str,
+        plural: &str,
+        name: &str,
+        message: String,
+        (reason, code): (&str, u16),
+    ) -> Self {
+        let mut status = Self::forbidden(group, plural, name, &message);
+        (status.code, status.reason) = (code, Cow::Owned(reason.to_owned()));
+        if let Some(details) = &mut status.details {
+            details.causes.push(Cause { reason: String::new(), message, field: String::new() });
+        }
+        status
+    }
+
+    /// Takes over what somebody else said a refusal is about.
+    pub fn set_details(&mut self, said: &Value) {
+        self.details = Some(Box::new(Details::from_value(said)));
+    }
+
     /// 415 for a strategic patch of a custom object, whose type has no strategies.
     #[must_use]
     pub fn unsupported_custom_patch() -> Self {
@@ -334,7 +363,7 @@ impl Status {
         let is_success = self.code < 400;
         value.insert("status".into(), if is_success { "Success" } else { "Failure" }.into());
         insert_text(&mut value, "message", &self.message);
-        insert_text(&mut value, "reason", self.reason);
+        insert_text(&mut value, "reason", &self.reason);
         if let Some(details) = &self.details {
             value.insert("details".into(), details.to_value());
         }
@@ -346,7 +375,7 @@ impl Status {
     }
 
     fn plain(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None, continue_token: None }
+        Self { code, reason: Cow::Borrowed(reason), message: message.into(), details: None, continue_token: None }
     }
 
     fn about(code: u16, reason: &'static str, message: impl Into<String>, details: Details) -> Self {

@@ -5,7 +5,7 @@
 //!
 //! Reading order, along a request's way: [`serve`] (connections), [`authentication`], `request_id`, [`request_info`],
 //! [`server`] (the one way in), [`authorization`], `limits` (what one caller may take), `verbs` (what happens to
-//! objects), `field_manager` (who owns what of them), `admission`, `objects` (changes without loss), `cache` (every
+//! objects), `field_manager` (who owns what of them), `admission` and `webhooks`, `objects` (changes without loss), `cache` (every
 //! object in memory, watches), `respond` (bytes).
 //! Beside it: `paths` (discovery, OpenAPI, health), `registry` and `submission` (artifacts, and pods made of them),
 //! `nodes` (what a pod's node answers), `custom` (the rows that definitions make), `event_ttl` and `own_service` (what the
@@ -47,6 +47,7 @@ pub mod serve;
 pub mod server;
 pub mod services;
 pub mod version;
+mod webhooks;
 
 pub use server::{ApiServer, Authorities, InProcess, Options, StartError, TolerationSeconds};
 

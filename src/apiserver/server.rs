@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use api::admission::Attributes;
 use api::scheme::Scheme;
 use api::status::Status;
 use axum::body::Body;
@@ -37,7 +38,7 @@ use crate::respond::status;
 use crate::seed;
 use crate::services::Services;
 use crate::shares::Shares;
-use crate::{authorization, custom, event_ttl, nodes, own_service, paths, services, verbs};
+use crate::{authorization, custom, event_ttl, nodes, own_service, paths, services, verbs, webhooks};
 
 /// What the API server is told once, at its start.
 #[derive(Debug)]
@@ -135,6 +136,8 @@ struct Shared {
     paths: paths::Paths,
     registry: OnceLock<Registry>,
     policies: Policies,
+    hooks: webhooks::Hooks,
+    webhooks: webhooks::Clients,
     tokens: Tokens,
     limits: Limits,
     shutdown: Shutdown,
@@ -168,6 +171,8 @@ impl ApiServer {
             paths: paths::Paths::default(),
             registry: OnceLock::new(),
             policies: Policies::default(),
+            hooks: webhooks::Hooks::default(),
+            webhooks: webhooks::Clients::default(),
             tokens,
             limits: Limits::default(),
             shutdown: shutdown.clone(),
@@ -269,6 +274,22 @@ impl ApiServer {
     /// Roles and bindings.
     pub(crate) fn policies(&self) -> &Policies {
         &self.shared.policies
+    }
+
+    /// The configurations of webhooks.
+    pub(crate) fn hooks(&self) -> &webhooks::Hooks {
+        &self.shared.hooks
+    }
+
+    /// Connections to webhooks.
+    pub(crate) fn webhooks(&self) -> &webhooks::Clients {
+        &self.shared.webhooks
+    }
+
+    /// The namespace that a request is in.
+    pub(crate) fn namespace_of(&self, attributes: &Attributes<'_>) -> Option<serde_json::Value> {
+        let name = Some(attributes.namespace).filter(|name| !name.is_empty())?;
+        self.object("", "namespaces", None, name)
     }
 
     pub(crate) fn options(&self) -> &Options {

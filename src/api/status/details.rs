@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::value::{list, number, text};
+
 /// What a [`Status`](super::Status) is about. Empty parts are not printed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Details {
@@ -33,6 +35,23 @@ pub struct Cause {
 impl Details {
     pub(super) fn of(group: &str, kind: &str, name: &str) -> Self {
         Self { name: name.to_owned(), group: group.to_owned(), kind: kind.to_owned(), ..Self::default() }
+    }
+
+    pub(super) fn from_value(value: &Value) -> Self {
+        let said = |name: &str| text(value, name).to_owned();
+        let cause = |cause: &Value| {
+            let said = |name: &str| text(cause, name).to_owned();
+            Cause { reason: said("reason"), message: said("message"), field: said("field") }
+        };
+        let seconds = number(value, "retryAfterSeconds").and_then(|seconds| u32::try_from(seconds).ok());
+        Self {
+            name: said("name"),
+            group: said("group"),
+            kind: said("kind"),
+            uid: said("uid"),
+            causes: list(value, "causes").iter().map(cause).collect(),
+            retry_after_seconds: seconds.unwrap_or(0),
+        }
     }
 
     pub(super) fn to_value(&self) -> Value {

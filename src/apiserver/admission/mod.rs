@@ -6,6 +6,7 @@
 mod artifacts;
 mod certificate_requests;
 mod classes;
+pub(crate) mod extend;
 mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
@@ -29,7 +30,7 @@ use crate::verbs::Call;
 use crate::verbs::update::Part;
 
 /// Admits an object that is about to be created.
-pub(crate) async fn admit_create(call: &Call, object: &mut Value, keep: Keep) -> Result<(), Status> {
+pub(crate) fn admit_create(call: &Call, object: &mut Value, keep: Keep) -> Result<(), Status> {
     namespace_lifecycle::check_create(call, object)?;
     node_restriction::check(call, Part::Main, object, None)?;
     match (&*call.resource.group, &*call.resource.plural) {
@@ -78,7 +79,7 @@ fn protect(object: &mut Value, finalizer: &str) -> Result<(), Status> {
 }
 
 /// Admits a change of `old` to `new`.
-pub(crate) async fn admit_update(call: &Call, part: Part, new: &mut Value, old: &Value) -> Result<(), Status> {
+pub(crate) fn admit_update(call: &Call, part: Part, new: &mut Value, old: &Value) -> Result<(), Status> {
     node_restriction::check(call, part, new, Some(old))?;
     match (&*call.resource.group, &*call.resource.plural, part) {
         ("", "pods", Part::Main) => {

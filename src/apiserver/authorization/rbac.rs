@@ -14,7 +14,7 @@ use serde_json::Value;
 use store::Revision;
 
 use crate::authentication::User;
-use crate::cache::Snapshot;
+use crate::cache::kept::Kept;
 use crate::objects::Objects;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -75,19 +75,6 @@ pub(crate) struct Grant<'a> {
     pub rule: &'a Rule,
 }
 
-/// Parsed objects of a cache by its keys.
-#[derive(Clone, Debug)]
-struct Kept<T> {
-    revision: Revision,
-    objects: HashMap<Arc<str>, (Revision, Arc<T>)>,
-}
-
-impl<T> Default for Kept<T> {
-    fn default() -> Self {
-        Self { revision: Revision(0), objects: HashMap::new() }
-    }
-}
-
 /// The newest policy, made when it is asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Policies {
@@ -121,24 +108,6 @@ impl Policies {
             *newest = Arc::new(policy);
         }
         Arc::clone(&newest)
-    }
-}
-
-impl<T> Kept<T> {
-    fn renewed(&self, snapshot: &Snapshot, read: fn(Value) -> Option<T>) -> Self {
-        let objects = snapshot.objects.iter().filter_map(|(key, object)| {
-            let known = self.objects.get(key).filter(|(revision, _)| *revision == object.revision);
-            let parsed = match known {
-                Some((_, parsed)) => Arc::clone(parsed),
-                None => Arc::new(read(object.to_value().ok()?)?),
-            };
-            Some((Arc::clone(key), (object.revision, parsed)))
-        });
-        Self { revision: snapshot.revision, objects: objects.collect() }
-    }
-
-    fn get(&self, key: &str) -> Option<&T> {
-        self.objects.get(key).map(|(_, parsed)| &**parsed)
     }
 }
 

@@ -7,6 +7,7 @@
 //! to be so, newest last, and undoing it gives the state at an earlier revision.
 
 pub(crate) mod feed;
+pub(crate) mod kept;
 pub(crate) mod object;
 pub(crate) mod watchers;
 

@@ -99,7 +99,7 @@ async fn change(call: &Call, applied: &Value, part: Part, options: &WriteOptions
     let change = |current: Arc<Object>, old: Value| async move {
         let old = conversion::from_storage(&call.server, resource, old).await?;
         let (new, managers) = apply(call, part, &old, Managers::of(&old), applied, options)?;
-        update::changed_to(call, part, (current, old), new, Some(managers)).await
+        update::changed_to(call, part, (current, old), new, Some(managers), options.keep).await
     };
     let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, change).await?;
     update::changed(call, changed).await

@@ -1,5 +1,6 @@
 //! POST of an object: decoded, defaulted, admitted, checked, stored.
 
+use api::admission::Operation;
 use api::managed::Managers;
 use api::status::Status;
 use api::{meta, names};
@@ -9,6 +10,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::{Call, decode};
+use crate::admission::extend::{self, Change};
 use crate::admission::{self, resource_quota};
 use crate::conversion;
 use crate::field_manager;
@@ -85,7 +87,14 @@ async fn prepare(
     meta::fill_create(object, &uuid::Uuid::new_v4().to_string(), clock::now_seconds());
     resource.set_defaults(object);
     managers.unwrap_or_else(|| field_manager::of_created(call, object)).put(object);
-    admission::admit_create(call, object, options.keep).await?;
+    admission::admit_create(call, object, options.keep)?;
+    let change = Change { operation: Operation::Create, subresource: "", keep: options.keep, old: None };
+    let is_changed = extend::mutate(call, &change, object).await?;
+    // An address that is chosen stays chosen.
+    let has_address = resource.group.is_empty() && resource.plural == "services";
+    if is_changed && !has_address {
+        admission::admit_create(call, object, options.keep)?;
+    }
     // What is derived of the object is derived of what admission made of it.
     resource.prepare_create(object);
     let mut errors = meta::validate_create(object, resource);
@@ -93,6 +102,7 @@ async fn prepare(
     if !errors.is_empty() {
         return Err(Status::invalid(&resource.group, &resource.kind, meta::name(object), errors));
     }
+    extend::validate(call, &change, Some(object)).await?;
     resource.warnings(object, None).into_iter().for_each(|warning| call.warn(warning));
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! What a deletion does to an object is a pure function ([`decide`]), as upstream's `BeforeDelete` and its registry
 //! have it: an object with finalizers or grace is marked and stays, one without is removed.
 
+use api::admission::Operation;
 use api::custom::status as custom;
 use api::schema::Schemas;
 use api::scheme::Resource;
@@ -13,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{Call, list, update};
-use crate::admission;
+use crate::admission::{self, extend};
 use crate::conversion;
 use crate::negotiate::{self, BodyFormat};
 use crate::objects::{Change, Changed, Objects};
@@ -56,10 +57,20 @@ pub(crate) async fn evict(call: &Call, options: &DeleteOptions) -> Result<Change
 }
 
 async fn delete(call: &Call, namespace: Option<&str>, name: &str, options: &DeleteOptions) -> Result<Changed, Status> {
-    remove(call.objects(), &call.resource, namespace, name, options).await
+    let resource = &call.resource;
+    let now = update::stamp();
+    let change = |_, old: Value| async move {
+        check_preconditions(resource, &old, options)?;
+        let served = conversion::from_storage(&call.server, resource, old.clone()).await?;
+        let change =
+            extend::Change { operation: Operation::Delete, subresource: "", keep: options.keep, old: Some(&served) };
+        extend::validate(call, &change, None).await?;
+        Ok(decide(resource, old, options, now))
+    };
+    call.objects().change(resource, namespace, name, options.keep, change).await
 }
 
-/// Deletes an object, whoever asks.
+/// Deletes an object for the server itself: nobody is asked.
 pub(crate) async fn remove(
     objects: &Objects,
     resource: &Resource,

@@ -38,7 +38,7 @@ pub(crate) async fn serve_part(call: &Call, body: Bytes, part: Part) -> Result<A
     let change = |current: Arc<Object>, old: Value| async move {
         let old = conversion::from_storage(&call.server, resource, old).await?;
         let new = patched(call, expected, form, &old, patch, options)?;
-        update::changed_to(call, part, (current, old), new, None).await
+        update::changed_to(call, part, (current, old), new, None, options.keep).await
     };
     let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, change).await?;
     update::changed(call, changed).await

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api::admission::Operation;
 use api::managed::Managers;
 use api::meta;
 use api::scheme::{Resource, Scope};
@@ -11,13 +12,14 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::Value;
 
+use super::subresources::scale;
 use super::{Call, create, decode};
-use crate::admission;
+use crate::admission::{self, extend};
 use crate::cache::Object;
 use crate::conversion;
 use crate::field_manager;
 use crate::objects::{Change, Changed};
-use crate::options::WriteOptions;
+use crate::options::{Keep, WriteOptions};
 use crate::respond::Answer;
 use crate::server::ApiServer;
 
@@ -72,7 +74,7 @@ pub(crate) async fn replace(call: &Call, new: &Value, part: Part, options: &Writ
     let change = |current: Arc<Object>, old: Value| async move {
         check_version(call, &current, &old, new)?;
         let old = conversion::from_storage(&call.server, resource, old).await?;
-        transition(call, part, old, new.clone(), None).await
+        transition(call, part, (old, new.clone()), None, options.keep).await
     };
     let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, change).await?;
     conversion::from_storage(&call.server, resource, changed.into_value()).await
@@ -85,10 +87,11 @@ pub(crate) async fn changed_to(
     (current, old): (Arc<Object>, Value),
     mut new: Value,
     managers: Option<Managers>,
+    keep: Keep,
 ) -> Result<Change, Status> {
     check_identity(call, &mut new)?;
     check_version(call, &current, &old, &new)?;
-    transition(call, part, old, new, managers).await
+    transition(call, part, (old, new), managers, keep).await
 }
 
 /// The object that replaces `old` when a client sends `new`: metadata that clients do not own is carried over, the
@@ -97,21 +100,27 @@ pub(crate) async fn changed_to(
 pub(crate) async fn transition(
     call: &Call,
     part: Part,
-    old: Value,
-    mut new: Value,
+    (old, mut new): (Value, Value),
     managers: Option<Managers>,
+    keep: Keep,
 ) -> Result<Change, Status> {
     let resource = &call.resource;
     meta::fill_update(&mut new, &old);
     resource.set_defaults(&mut new);
     let managers = managers.unwrap_or_else(|| field_manager::of_updated(call, part, &old, &new));
+    let change =
+        extend::Change { operation: Operation::Update, subresource: part.subresource(), keep, old: Some(&old) };
+    // What a scale changes is shown to webhooks as a scale, and only to be looked at.
+    if part != Part::Scale {
+        extend::mutate(call, &change, &mut new).await?;
+    }
     match part {
         Part::Main | Part::Scale => resource.prepare_update(&mut new, &old),
         Part::Status => resource.prepare_status(&mut new, &old, clock::now_seconds()),
         Part::Approval => new = conversion::with_conditions_of(&new, &old),
         Part::Finalizers => new = conversion::with_finalizers_of(&new, &old),
     }
-    admission::admit_update(call, part, &mut new, &old).await?;
+    admission::admit_update(call, part, &mut new, &old)?;
     managers.put(&mut new);
     let mut errors = meta::validate_update(&new, &old, resource);
     errors.extend(match part {
@@ -122,6 +131,12 @@ pub(crate) async fn transition(
     });
     if !errors.is_empty() {
         return Err(Status::invalid(&resource.group, &resource.kind, meta::name(&new), errors));
+    }
+    if part == Part::Scale {
+        let (new, old) = (scale::of(resource, &new), scale::of(resource, &old));
+        extend::validate(call, &extend::Change { old: Some(&old), ..change }, Some(&new)).await?;
+    } else {
+        extend::validate(call, &change, Some(&new)).await?;
     }
     if part == Part::Main {
         resource.warnings(&new, Some(&old)).into_iter().for_each(|warning| call.warn(warning));

@@ -63,8 +63,8 @@ async fn apply_scale(call: &Call, body: &Bytes, options: &WriteOptions) -> Resul
         update::check_version(call, &current, &old, applied)?;
         let old = conversion::from_storage(&call.server, resource, old).await?;
         let (new, managers) = apply::apply(call, Part::Scale, &old, Managers::of(&old), part, options)?;
-        check(call, &scale(resource, &new))?;
-        update::transition(call, Part::Scale, old, new, Some(managers)).await
+        check(call, &of(resource, &new))?;
+        update::transition(call, Part::Scale, (old, new), Some(managers), options.keep).await
     };
     let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, change).await?;
     answer(call, changed.into_value()).await
@@ -80,14 +80,14 @@ async fn change(
     let change = &change;
     let change = |current: Arc<Object>, old: Value| async move {
         let old = conversion::from_storage(&call.server, resource, old).await?;
-        let mut wanted = change(&scale(resource, &old))?;
+        let mut wanted = change(&of(resource, &old))?;
         update::check_identity(call, &mut wanted)?;
         update::check_version(call, &current, &old, &wanted)?;
         check(call, &wanted)?;
         let mut new = old.clone();
         let replicas = wanted.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
         meta::set_at(&mut new, wanted_at(resource), replicas);
-        update::transition(call, Part::Scale, old, new, None).await
+        update::transition(call, Part::Scale, (old, new), None, options.keep).await
     };
     let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, change).await?;
     answer(call, changed.into_value()).await
@@ -109,7 +109,7 @@ fn check(call: &Call, scale: &Value) -> Result<(), Status> {
 /// The scale of an object as it is stored.
 async fn answer(call: &Call, stored: Value) -> Result<Answer, Status> {
     let object = conversion::from_storage(&call.server, &call.resource, stored).await?;
-    Ok(super::super::object(scale(&call.resource, &object)))
+    Ok(super::super::object(of(&call.resource, &object)))
 }
 
 /// Where the number of replicas that are wanted is.
@@ -118,7 +118,7 @@ fn wanted_at(resource: &Resource) -> &str {
 }
 
 /// The scale of an object.
-fn scale(resource: &Resource, object: &Value) -> Value {
+pub(crate) fn of(resource: &Resource, object: &Value) -> Value {
     let mut metadata = Map::new();
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
         if let Some(value) = object.pointer(&format!("/metadata/{field}")) {

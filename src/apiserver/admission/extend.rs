@@ -1,0 +1,82 @@
+//! Admission by what extends the server: policies and webhooks, in upstream's order.
+
+use api::admission::{Attributes, Operation};
+use api::meta;
+use api::scheme::{GroupVersionKind, Resource};
+use api::status::Status;
+use serde_json::{Map, Value, json};
+
+use crate::options::Keep;
+use crate::request_info::Verb;
+use crate::verbs::Call;
+use crate::webhooks;
+
+/// What is done to an object, as policies and webhooks are told.
+pub(crate) struct Change<'a> {
+    pub operation: Operation,
+    /// The part that is written; empty for the object itself.
+    pub subresource: &'a str,
+    pub keep: Keep,
+    pub old: Option<&'a Value>,
+}
+
+/// Has policies and webhooks change the object; whether one did.
+pub(crate) async fn mutate(call: &Call, change: &Change<'_>, object: &mut Value) -> Result<bool, Status> {
+    let (options, user, before) = (options(call, change.keep), call.user.to_value(), object.clone());
+    let attributes = attributes(call, change, Some(&before), (&options, &user));
+    webhooks::mutate(call, &attributes, object).await
+}
+
+/// Has policies and webhooks look at what is about to be stored; `None` for what is about to go.
+pub(crate) async fn validate(call: &Call, change: &Change<'_>, object: Option<&Value>) -> Result<(), Status> {
+    let (options, user) = (options(call, change.keep), call.user.to_value());
+    let attributes = attributes(call, change, object, (&options, &user));
+    webhooks::validate(call, &attributes).await
+}
+
+fn attributes<'a>(
+    call: &'a Call,
+    change: &Change<'a>,
+    object: Option<&'a Value>,
+    (options, user): (&'a Value, &'a Value),
+) -> Attributes<'a> {
+    let resource: &Resource = &call.resource;
+    let about = object.or(change.old);
+    let is_namespace = resource.group.is_empty() && resource.plural == "namespaces";
+    let name = call.request.name.as_deref().or_else(|| about.map(meta::name)).unwrap_or_default();
+    let part = resource.subresource(change.subresource);
+    Attributes {
+        operation: change.operation,
+        resource,
+        subresource: change.subresource,
+        kind: part.map_or_else(|| resource.group_version_kind(), |part| GroupVersionKind::clone(&part.kind)),
+        namespace: if is_namespace { name } else { call.namespace().unwrap_or_default() },
+        name,
+        object,
+        old: change.old,
+        options,
+        is_dry_run: change.keep == Keep::DryRun,
+        user,
+    }
+}
+
+/// The request's own options, as `meta.k8s.io/v1` has them.
+fn options(call: &Call, keep: Keep) -> Value {
+    let kind = match call.request.verb {
+        Verb::Create => "CreateOptions",
+        Verb::Update => "UpdateOptions",
+        Verb::Patch => "PatchOptions",
+        Verb::Delete | Verb::DeleteCollection => "DeleteOptions",
+        Verb::Get | Verb::List | Verb::Watch => "GetOptions",
+    };
+    let mut options = Map::new();
+    options.insert("apiVersion".to_owned(), "meta.k8s.io/v1".into());
+    options.insert("kind".to_owned(), kind.into());
+    if keep == Keep::DryRun {
+        options.insert("dryRun".to_owned(), json!(["All"]));
+    }
+    for name in ["fieldManager", "fieldValidation"] {
+        options.extend(call.query.find(name).map(|value| (name.to_owned(), value.into())));
+    }
+    Value::Object(options)
+}

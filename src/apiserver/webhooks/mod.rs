@@ -1,0 +1,112 @@
+//! Webhooks: servers of others that are asked about requests (`MutatingWebhookConfiguration`,
+//! `ValidatingWebhookConfiguration`), and that convert custom objects.
+//!
+//! Whom a request concerns and what an answer says are functions of `api`'s ([`api::admission`]). Here stand the
+//! connections ([`Clients`]), the configurations as the caches have them (`hooks`), and what is done with a request:
+//! [`mutate`] and [`validate`].
+
+mod clients;
+mod hooks;
+mod mutate;
+mod validate;
+
+pub(crate) use clients::{Clients, Error};
+pub(crate) use hooks::Hooks;
+pub(crate) use mutate::mutate;
+pub(crate) use validate::validate;
+
+use std::time::Duration;
+
+use api::admission::review::{self, Answer, Refusal};
+use api::admission::{Attributes, rules};
+use api::scheme::{Resource, Scheme};
+use api::status::Status;
+use serde_json::Value;
+
+use crate::conversion;
+use crate::server::ApiServer;
+use crate::verbs::Call;
+use hooks::Hook;
+
+/// What a hook is asked about a request, if it is.
+struct Asked<'s> {
+    /// The form of the request that its rules name.
+    matched: &'s Resource,
+}
+
+/// Whether a hook is asked about a request, by its rules and selectors.
+fn asked<'s>(
+    call: &Call,
+    hook: &Hook,
+    attributes: &Attributes<'s>,
+    scheme: &'s Scheme,
+) -> Result<Option<Asked<'s>>, Status> {
+    let Some(matched) = rules::matched(&hook.rules, hook.is_equivalent, attributes, scheme) else { return Ok(None) };
+    let namespace = call.server.namespace_of(attributes);
+    let selected = rules::selects(&hook.said, attributes, namespace.as_ref());
+    match selected.map_err(|error| failed(hook, &error))? {
+        true => Ok(Some(Asked { matched })),
+        false => Ok(None),
+    }
+}
+
+/// Asks a hook about a request. `None` when it could not be asked and does not insist.
+async fn ask(
+    call: &Call,
+    hook: &Hook,
+    attributes: &Attributes<'_>,
+    asked: &Asked<'_>,
+    may_patch: bool,
+) -> Result<Option<Answer>, Status> {
+    if attributes.is_dry_run && hook.has_side_effects {
+        return Err(review::dry_run_unsupported(&hook.name));
+    }
+    let form = async |object: Option<&Value>| match object {
+        Some(object) => as_form(&call.server, attributes.resource, asked.matched, object).await.map(Some),
+        None => Ok(None),
+    };
+    let (object, old) = (form(attributes.object).await?, form(attributes.old).await?);
+    let uid = uuid::Uuid::new_v4().to_string();
+    let question = review::question(attributes, asked.matched, (object.as_ref(), old.as_ref()), hook.version, &uid);
+    let answered = call.server.webhooks().post(&hook.client, hook.timeout, &question).await;
+    let answer = match answered {
+        Ok(answer) => answer,
+        Err(error) => return unanswered(hook, &format!("failed to call webhook: {error}")),
+    };
+    match review::answer(&hook.name, hook.version, &uid, may_patch, &answer) {
+        Ok(answer) => {
+            answer.warnings.iter().for_each(|warning| call.warn(warning));
+            Ok(Some(answer))
+        }
+        Err(Refusal::Denied(status, warnings)) => {
+            warnings.into_iter().for_each(|warning| call.warn(warning));
+            Err(status)
+        }
+        Err(Refusal::Unusable(why)) => unanswered(hook, &format!("received invalid webhook response: {why}")),
+    }
+}
+
+/// What becomes of a request about which a hook said nothing that helps.
+fn unanswered(hook: &Hook, why: &str) -> Result<Option<Answer>, Status> {
+    if hook.may_fail {
+        tracing::warn!(webhook = hook.name, why, "a webhook gave no answer, and its failure is to be ignored");
+        return Ok(None);
+    }
+    Err(failed(hook, why))
+}
+
+fn failed(hook: &Hook, why: &str) -> Status {
+    Status::internal(format!("failed calling webhook {:?}: {why}", hook.name))
+}
+
+/// An object in another form in which the same objects are served.
+async fn as_form(server: &ApiServer, from: &Resource, to: &Resource, object: &Value) -> Result<Value, Status> {
+    if from.api_version() == to.api_version() || api::meta::kind(object) != from.kind {
+        return Ok(object.clone());
+    }
+    let stored = conversion::to_storage(server, from, object.clone()).await?;
+    conversion::from_storage(server, to, stored).await
+}
+
+/// How long a webhook may take that does not say it, as upstream.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
