@@ -23,6 +23,7 @@ pub mod access;
 pub mod admission;
 pub mod amounts;
 pub mod autoscaling;
+pub mod cel;
 pub mod cron;
 pub mod custom;
 pub mod decode;

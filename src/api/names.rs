@@ -76,6 +76,16 @@ impl NameRule {
     }
 }
 
+/// What is wrong with a DNS-1035 label, which begins with a letter.
+#[must_use]
+pub fn label_1035(text: &str) -> Vec<String> {
+    let mut wrong = too_long(text, LABEL_BYTES_MAX);
+    if !is_label(text) || !text.starts_with(|first: char| first.is_ascii_lowercase()) {
+        wrong.push(form(LABEL_1035_MESSAGE, LABEL_1035_FORM, &["my-name", "abc-123"]));
+    }
+    wrong
+}
+
 /// What is wrong with a DNS-1123 label.
 #[must_use]
 pub fn label(text: &str) -> Vec<String> {

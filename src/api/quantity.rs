@@ -103,6 +103,13 @@ impl Quantity {
         saturate(div_away(self.nanos, NANOS / 1000))
     }
 
+    /// The amount as a double, which may be off by what doubles cannot hold.
+    #[expect(clippy::cast_precision_loss, reason = "that is what the caller asks for")]
+    #[must_use]
+    pub fn to_float(self) -> f64 {
+        self.nanos as f64 / NANOS as f64
+    }
+
     /// Whether it is nothing.
     #[must_use]
     pub fn is_zero(self) -> bool {

@@ -20,6 +20,8 @@ pub struct Error {
     pub bad_value: Value,
     /// What to know beyond the kind; may be empty.
     pub detail: String,
+    /// Whether the value is left out of the message, as large ones are.
+    pub hides_value: bool,
 }
 
 /// The sorts of field errors.
@@ -89,7 +91,8 @@ impl Kind {
 impl Error {
     /// An error of any kind.
     pub fn new(kind: Kind, path: impl Into<String>, bad_value: impl Into<Value>, detail: impl Into<String>) -> Self {
-        Self { kind, path: path.into(), bad_value: bad_value.into(), detail: detail.into() }
+        let (path, bad_value, detail) = (path.into(), bad_value.into(), detail.into());
+        Self { kind, path, bad_value, detail, hides_value: false }
     }
 
     /// The field must be set; `detail` may be empty.
@@ -100,6 +103,16 @@ impl Error {
     /// The value does not satisfy its rules.
     pub fn invalid(path: impl Into<String>, value: impl Into<Value>, detail: impl Into<String>) -> Self {
         Self::new(Kind::Invalid, path, value, detail)
+    }
+
+    /// As [`Error::invalid`], of a value that is not told.
+    pub fn invalid_unshown(path: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { hides_value: true, ..Self::new(Kind::Invalid, path, Value::Null, detail) }
+    }
+
+    /// As [`Error::duplicate`], of a value that is not told.
+    pub fn duplicate_unshown(path: impl Into<String>) -> Self {
+        Self { hides_value: true, ..Self::new(Kind::Duplicate, path, Value::Null, "") }
     }
 
     /// The value is not one of `supported`, which are listed in the given order.
@@ -148,7 +161,7 @@ impl Error {
     #[must_use]
     pub fn body(&self) -> String {
         let mut text = self.kind.text().to_owned();
-        if self.kind.shows_value() {
+        if self.kind.shows_value() && !self.hides_value {
             text.push_str(": ");
             match &self.bad_value {
                 Value::String(value) => text.push_str(&quote(value)),
