@@ -165,7 +165,7 @@ impl Checker<'_> {
             (kind.clone(), Reference::Local)
         } else if let Some((index, kind)) = self.env.find(&name) {
             (kind.clone(), Reference::Variable(index))
-        } else if let Some(kind) = type_named(&name).or_else(|| self.env.constructed(&name).cloned()) {
+        } else if let Some(kind) = type_named(&name).or_else(|| self.env.constructed(&name)) {
             (Type::Type(Some(kind.into())), Reference::Type(name.as_str().into()))
         } else {
             return false;
@@ -194,6 +194,7 @@ impl Checker<'_> {
             Type::Map(entry) => entry.1.clone(),
             Type::Object(object) => match object.fields.get(field) {
                 Some(field) => field.decl.kind(),
+                None if object.is_open => Type::Dyn,
                 None => {
                     self.report(id, format!("undefined field '{field}'"));
                     Type::Error
@@ -360,7 +361,7 @@ impl Checker<'_> {
     }
 
     fn object(&mut self, id: Id, name: &str, fields: &mut [FieldInit]) -> Type {
-        let Some(kind) = self.env.constructed(name).cloned() else {
+        let Some(kind) = self.env.constructed(name) else {
             if type_named(name).is_some() {
                 self.report(id, format!("'{name}' is not a message type"));
             } else {
@@ -374,6 +375,7 @@ impl Checker<'_> {
         for field in fields {
             self.check(&mut field.value);
             let wanted = match &kind {
+                Type::Object(object) if object.is_open => Some(Type::Dyn),
                 Type::Object(object) => object.fields.get(field.name.as_ref()).map(|field| field.decl.kind()),
                 _ => None,
             };

@@ -16,6 +16,9 @@ pub(super) const REQUEST_BYTES_MAX: u64 = 3 * 1024 * 1024;
 /// How deep a schema may be. Upstream's decoder allows no deeper JSON than this either, and walks here recurse.
 const DEPTH_MAX: usize = 200;
 
+/// How a schema of ours names its type; those of definitions cannot have such a field.
+const NAME: &str = "$name";
+
 /// How many characters a time or a duration has at most, with its quotes.
 const TIME_BYTES_MAX: u64 = 32;
 /// How many bytes a date has, with its quotes.
@@ -66,10 +69,12 @@ pub(super) struct Object {
     pub(super) name: Box<str>,
     /// By identifier.
     pub(super) fields: BTreeMap<Box<str>, Field>,
+    /// Whether it has any other field too, of any type.
+    pub(super) is_open: bool,
 }
 
 /// A field of an object type.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Field {
     /// As in JSON.
     pub(super) name: Box<str>,
@@ -105,6 +110,12 @@ impl Decl {
     /// What a schema says, if expressions may see such values. `name` is the type's, should it be an object.
     pub(super) fn of(schema: &Value, place: Place, name: &str) -> Option<Arc<Self>> {
         build(schema, place, name, DEPTH_MAX)
+    }
+
+    /// An object that no schema declares.
+    pub(super) fn object(object: Object) -> Self {
+        let shape = Shape::Object(Arc::new(object));
+        Self { shape, bytes_min: 2, elements_max: ELEMENTS_OF_AN_OBJECT, is_nullable: false }
     }
 
     pub(super) fn kind(&self) -> Type {
@@ -250,11 +261,14 @@ fn has_type_and_name(properties: &Map<String, Value>) -> bool {
 
 /// An object type, and how many bytes the smallest one takes.
 fn object(schema: &Value, place: Place, name: &str, depth: usize) -> (Object, u64) {
+    let own_name = schema.get(NAME).and_then(Value::as_str);
+    let name = own_name.unwrap_or(name);
     let required = schema.get("required").and_then(Value::as_array);
     let mut bytes_min = 2;
     let mut fields = BTreeMap::new();
     for (property, schema) in &properties(schema, place) {
-        let Some(identifier) = escape(property) else {
+        // The types of ours are declared by identifiers already.
+        let Some(identifier) = own_name.map_or_else(|| escape(property), |_| Some(property.clone())) else {
             if let Some(decl) = build(schema, is_embedded(schema), name, depth) {
                 bytes_min += required_bytes(required, property, schema, &decl);
             }
@@ -267,7 +281,7 @@ fn object(schema: &Value, place: Place, name: &str, depth: usize) -> (Object, u6
         let field = Field { name: property.as_str().into(), decl: FieldType::Declared(decl) };
         fields.insert(identifier.into(), field);
     }
-    (Object { name: name.into(), fields }, bytes_min)
+    (Object { name: name.into(), fields, is_open: false }, bytes_min)
 }
 
 /// How many bytes a property takes at least: those that may be absent or are filled in take none.

@@ -6,10 +6,8 @@ use super::types::Type;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Env {
     variables: Vec<Variable>,
-    /// Objects that expressions may make, by name.
-    constructors: Vec<Type>,
-    /// Whether the functions for JSON patches are there.
-    has_patches: bool,
+    /// The type of a JSON patch's operation, if expressions may make changes.
+    patch: Option<Type>,
 }
 
 /// A variable.
@@ -33,20 +31,19 @@ impl Env {
         self
     }
 
-    /// Lets expressions make objects of this type.
-    pub(super) fn constructor(mut self, object: Type) -> Self {
-        self.constructors.push(object);
-        self
+    /// Leaves out a variable, so that the numbers of those after it stay the same.
+    pub(super) fn gap(self) -> Self {
+        self.variable("", Type::Dyn)
     }
 
-    /// Adds the functions for JSON patches.
-    pub(super) fn with_patches(mut self) -> Self {
-        self.has_patches = true;
+    /// Lets expressions make objects and operations of JSON patches, which are of this type.
+    pub(super) fn with_patches(mut self, patch: Type) -> Self {
+        self.patch = Some(patch);
         self
     }
 
     pub(super) fn has_patches(&self) -> bool {
-        self.has_patches
+        self.patch.is_some()
     }
 
     pub(super) fn find(&self, name: &str) -> Option<(usize, &Type)> {
@@ -59,7 +56,12 @@ impl Env {
     }
 
     /// The object type of this name that expressions may make.
-    pub(super) fn constructed(&self, name: &str) -> Option<&Type> {
-        self.constructors.iter().find(|kind| matches!(kind, Type::Object(object) if object.name.as_ref() == name))
+    pub(super) fn constructed(&self, name: &str) -> Option<Type> {
+        let patch = self.patch.as_ref()?;
+        match name {
+            "JSONPatch" => Some(patch.clone()),
+            name if name == "Object" || name.starts_with("Object.") => Some(Type::open_object(name)),
+            _ => None,
+        }
     }
 }

@@ -156,6 +156,12 @@ impl Planner<'_> {
             {
                 attribute.root = Root::Member(*index, name);
             }
+            // The checker has seen that there is such a member.
+            (Root::Variable(index), Qualifier { step: Step::Has(_), .. })
+                if attribute.qualifiers.is_empty() && self.env.is_composite(*index) =>
+            {
+                attribute.root = Root::Node(Node::Constant(Value::Bool(true)));
+            }
             (_, qualifier) => attribute.qualifiers.push(qualifier),
         }
         Node::Attribute(attribute)

@@ -95,6 +95,12 @@ impl Type {
         Self::Optional(Arc::new(inner))
     }
 
+    /// An object with any fields.
+    pub(super) fn open_object(name: &str) -> Self {
+        let fields = std::collections::BTreeMap::new();
+        Self::Object(Arc::new(Object { name: name.into(), fields, is_open: true }))
+    }
+
     fn is_plain(&self) -> bool {
         !matches!(
             self,

@@ -182,7 +182,7 @@ pub(in crate::cel) fn parse_duration(text: &str) -> Option<i64> {
 }
 
 /// A span in seconds: `90s`, `0.5s`.
-pub(super) fn duration_text(span: i64) -> String {
+pub(in crate::cel) fn duration_text(span: i64) -> String {
     let sign = if span < 0 { "-" } else { "" };
     let (whole, rest) = (span.unsigned_abs() / 1_000_000_000, span.unsigned_abs() % 1_000_000_000);
     if rest == 0 {

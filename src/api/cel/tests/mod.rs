@@ -1,5 +1,6 @@
 //! Tables of expressions and what becomes of them.
 
+mod admission;
 mod costs;
 mod hostile;
 mod libraries;
