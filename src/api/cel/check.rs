@@ -98,7 +98,7 @@ fn type_named(name: &str) -> Option<Type> {
         "list" => Type::list(parameter()),
         "map" => Type::map(parameter(), parameter()),
         "null_type" => Type::Null,
-        "type" => Type::Type(None),
+        "type" => Type::Meta(None),
         "optional_type" => Type::optional(parameter()),
         "google.protobuf.Duration" => Type::Duration,
         "google.protobuf.Timestamp" => Type::Timestamp,
@@ -166,7 +166,7 @@ impl Checker<'_> {
         } else if let Some((index, kind)) = self.env.find(&name) {
             (kind.clone(), Reference::Variable(index))
         } else if let Some(kind) = type_named(&name).or_else(|| self.env.constructed(&name)) {
-            (Type::Type(Some(kind.into())), Reference::Type(name.as_str().into()))
+            (Type::Meta(Some(kind.into())), Reference::Type(name.as_str().into()))
         } else {
             return false;
         };
@@ -223,12 +223,12 @@ impl Checker<'_> {
         }
         if let Some(target) = &mut call.target {
             let prefix = target.qualified_name();
-            if let Some(name) = prefix.map(|prefix| format!("{prefix}.{}", call.function)) {
-                if !self.named(&name).is_empty() {
-                    call.function = name.into();
-                    call.target = None;
-                    return self.resolve(id, call);
-                }
+            if let Some(name) = prefix.map(|prefix| format!("{prefix}.{}", call.function))
+                && !self.named(&name).is_empty()
+            {
+                call.function = name.into();
+                call.target = None;
+                return self.resolve(id, call);
             }
             self.check(target);
         }

@@ -151,10 +151,10 @@ impl<'e> Estimator<'e> {
     }
 
     fn path(&self, expr: &Expr) -> Path {
-        if let Kind::Ident(name) = &expr.kind {
-            if let Some(local) = self.local(name) {
-                return local.path.clone();
-            }
+        if let Kind::Ident(name) = &expr.kind
+            && let Some(local) = self.local(name)
+        {
+            return local.path.clone();
         }
         self.paths.get(&expr.id).cloned().unwrap_or_default()
     }

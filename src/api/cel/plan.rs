@@ -212,12 +212,13 @@ impl Planner<'_> {
         let is_known = overloads.len() == 1;
         // Equality has one overload only, and so it is always known.
         let cost = if is_known || !first.cost.needs_overload() { first.cost } else { Rule::One };
-        if first.id == "in_list" && is_known && matches!(args.get(1), Some(Node::Constant(_))) {
-            if let Some(keys) = constant_keys(args.get(1)) {
-                args.truncate(1);
-                let value = args.pop().ok_or_else(Error::no_such_overload)?;
-                return Ok(Node::IsOneOf(Box::new(value), keys));
-            }
+        if first.id == "in_list"
+            && is_known
+            && let Some(keys) = constant_keys(args.get(1))
+        {
+            args.truncate(1);
+            let value = args.pop().ok_or_else(Error::no_such_overload)?;
+            return Ok(Node::IsOneOf(Box::new(value), keys));
         }
         if let ([Node::Constant(arg)], true) = (args.as_slice(), functions::is_conversion(&call.function)) {
             return (first.run)(&mut Meter::new(u64::MAX), std::slice::from_ref(arg)).map(Node::Constant);

@@ -29,7 +29,7 @@ pub(super) enum Type {
     /// `optional_type(T)`.
     Optional(Arc<Type>),
     /// The type of types.
-    Type(Option<Arc<Type>>),
+    Meta(Option<Arc<Type>>),
     /// To be found out.
     Parameter(Parameter),
 }
@@ -48,7 +48,7 @@ impl PartialEq for Type {
             (Self::Map(one), Self::Map(two)) => one == two,
             (Self::Object(one), Self::Object(two)) => one.name == two.name,
             (Self::Library(one), Self::Library(two)) => one == two,
-            (Self::Type(one), Self::Type(two)) => one == two,
+            (Self::Meta(one), Self::Meta(two)) => one == two,
             (Self::Parameter(one), Self::Parameter(two)) => one == two,
             _ => self.is_plain() && std::mem::discriminant(self) == std::mem::discriminant(other),
         }
@@ -74,8 +74,8 @@ impl fmt::Display for Type {
             Self::Object(object) => &object.name,
             Self::Library(name) => name,
             Self::Optional(inner) => return write!(f, "optional_type({inner})"),
-            Self::Type(None) => "type",
-            Self::Type(Some(of)) => return write!(f, "type({of})"),
+            Self::Meta(None) => "type",
+            Self::Meta(Some(of)) => return write!(f, "type({of})"),
             Self::Parameter(Parameter::Declared(name)) => return write!(f, "{name}"),
             Self::Parameter(Parameter::Free(number)) => return write!(f, "_var{number}"),
         })
@@ -109,7 +109,7 @@ impl Type {
                 | Self::Object(_)
                 | Self::Library(_)
                 | Self::Optional(_)
-                | Self::Type(_)
+                | Self::Meta(_)
                 | Self::Parameter(_)
         )
     }
@@ -130,7 +130,7 @@ impl Type {
     /// What a type of one parameter or more holds.
     fn parameters(&self) -> Vec<&Type> {
         match self {
-            Self::List(inner) | Self::Optional(inner) | Self::Type(Some(inner)) => vec![inner],
+            Self::List(inner) | Self::Optional(inner) | Self::Meta(Some(inner)) => vec![inner],
             Self::Map(entry) => vec![&entry.0, &entry.1],
             _ => Vec::new(),
         }
@@ -141,7 +141,7 @@ impl Type {
         match self {
             Self::List(item) => Self::list(change(item)),
             Self::Optional(inner) => Self::optional(change(inner)),
-            Self::Type(Some(of)) => Self::Type(Some(Arc::new(change(of)))),
+            Self::Meta(Some(of)) => Self::Meta(Some(Arc::new(change(of)))),
             Self::Map(entry) => Self::map(change(&entry.0), change(&entry.1)),
             other => other.clone(),
         }
@@ -214,7 +214,7 @@ impl Mapping {
         }
         match (one, two) {
             (Type::Null, other) | (other, Type::Null) => other.may_be_null(),
-            (Type::Type(_), Type::Type(_)) => true,
+            (Type::Meta(_), Type::Meta(_)) => true,
             (Type::List(_), Type::List(_)) | (Type::Map(_), Type::Map(_)) | (Type::Optional(_), Type::Optional(_)) => {
                 one.parameters().into_iter().zip(two.parameters()).all(|(one, two)| self.fits(one, two))
             }
@@ -287,7 +287,7 @@ fn says_less(one: &Type, two: &Type) -> bool {
     match (one, two) {
         (Type::Dyn | Type::Parameter(_), _) => true,
         (_, Type::Dyn | Type::Parameter(_)) => false,
-        (Type::Type(_), Type::Type(_)) => true,
+        (Type::Meta(_), Type::Meta(_)) => true,
         (Type::List(_), Type::List(_)) | (Type::Map(_), Type::Map(_)) | (Type::Optional(_), Type::Optional(_)) => {
             one.parameters().into_iter().zip(two.parameters()).all(|(one, two)| says_less(one, two))
         }

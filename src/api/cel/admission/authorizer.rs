@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Who answers whether something is allowed. The one who asked for the object is known to it.
-pub trait Authorizer {
+pub trait Authorizer: Send + Sync {
     /// Whether `verb` is allowed: to the service account if one is given, else to who made the request.
     fn authorize(&self, account: Option<&ServiceAccount>, asked: &Asked, verb: &str) -> Decision;
 }

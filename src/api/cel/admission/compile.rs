@@ -153,7 +153,7 @@ fn as_variable(kind: &Type) -> Type {
     match kind {
         Type::List(item) => Type::list(as_variable(item)),
         Type::Map(entry) => Type::map(as_variable(&entry.0), as_variable(&entry.1)),
-        Type::Object(_) | Type::Library(_) | Type::Optional(_) | Type::Type(_) | Type::Parameter(_) => Type::Dyn,
+        Type::Object(_) | Type::Library(_) | Type::Optional(_) | Type::Meta(_) | Type::Parameter(_) => Type::Dyn,
         plain => plain.clone(),
     }
 }

@@ -52,10 +52,10 @@ pub(super) static NAMESPACE: LazyLock<Decl> = LazyLock::new(|| {
 fn declare(name: &str, properties: Json, more: Option<Field>) -> Decl {
     let schema = json!({"$name": name, "type": "object", "properties": properties});
     let mut fields = BTreeMap::new();
-    if let Some(decl) = Decl::of(&schema, Place::Inside, name) {
-        if let Shape::Object(object) = &decl.shape {
-            fields.clone_from(&object.fields);
-        }
+    if let Some(decl) = Decl::of(&schema, Place::Inside, name)
+        && let Shape::Object(object) = &decl.shape
+    {
+        fields.clone_from(&object.fields);
     }
     fields.extend(more.map(|field| (field.name.clone(), field)));
     Decl::object(Object { name: name.into(), fields, is_open: false })

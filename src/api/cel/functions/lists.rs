@@ -75,10 +75,10 @@ fn is_sorted<'a>(meter: &mut Meter, args: &[Value<'a>]) -> Outcome<'a> {
     for item in list(args)?.iter() {
         meter.step()?;
         let item = item?;
-        if let Some(before) = before {
-            if standard::order(&[before, item.clone()])?.is_gt() {
-                return Ok(false.into());
-            }
+        if let Some(before) = before
+            && standard::order(&[before, item.clone()])?.is_gt()
+        {
+            return Ok(false.into());
         }
         before = Some(item);
     }

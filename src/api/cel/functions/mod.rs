@@ -131,7 +131,7 @@ fn parse_type(text: &'static str) -> Option<Type> {
             "list" => Type::list(inner.next()??),
             "map" => Type::map(inner.next()??, inner.next()??),
             "optional" => Type::optional(inner.next()??),
-            "type" => Type::Type(Some(inner.next()??.into())),
+            "type" => Type::Meta(Some(inner.next()??.into())),
             _ => return None,
         });
     }

@@ -144,10 +144,10 @@ impl Checker {
             let detail = "messageExpression must be non-empty if specified";
             self.errors.push(Error::required(path.child("messageExpression"), detail));
         }
-        if let Some(reason) = rule.get("reason").and_then(Value::as_str) {
-            if !REASONS.contains(&reason) {
-                self.errors.push(Error::not_supported(path.child("reason"), reason, &REASONS));
-            }
+        if let Some(reason) = rule.get("reason").and_then(Value::as_str)
+            && !REASONS.contains(&reason)
+        {
+            self.errors.push(Error::not_supported(path.child("reason"), reason, &REASONS));
         }
         let field = text("fieldPath");
         let mut wrong_field = |detail: &str| self.errors.push(Error::invalid(path.child("fieldPath"), field, detail));

@@ -82,6 +82,14 @@ fn patterns_of_the_input_are_bounded() {
 }
 
 #[test]
+fn what_is_compiled_is_for_all_threads() {
+    fn assert<T: Send + Sync>() {}
+    assert::<super::super::rules::Rules>();
+    assert::<super::super::admission::Expression>();
+    assert::<super::super::admission::Variables>();
+}
+
+#[test]
 #[ignore = "tells how long a simple rule takes"]
 fn a_simple_rule_is_fast() {
     let schema = json!({"type": "object", "properties": {"min": {"type": "integer"}, "max": {"type": "integer"}},
