@@ -8,8 +8,8 @@
 //! objects), `field_manager` (who owns what of them), `admission` and `webhooks`, `objects` (changes without loss), `cache` (every
 //! object in memory, watches), `respond` (bytes).
 //! Beside it: `paths` (discovery, OpenAPI, health), `registry` and `submission` (artifacts, and pods made of them),
-//! `nodes` (what a pod's node answers), `custom` (the rows that definitions make), `event_ttl` and `own_service` (what the
-//! server keeps by itself), [`bootstrap`]
+//! `nodes` (what a pod's node answers), `custom` (the rows that definitions make), `event_ttl`, `own_service` and
+//! `service_addresses` (what the server keeps by itself), [`bootstrap`]
 //! (keys and certificates at first start).
 
 mod admission;
@@ -45,6 +45,7 @@ pub mod nodes;
 pub mod request_info;
 pub mod serve;
 pub mod server;
+mod service_addresses;
 pub mod services;
 pub mod version;
 mod webhooks;

@@ -1,4 +1,4 @@
-//! The Service `default/kubernetes`, by which pods reach this server, and its Endpoints; kept as upstream's
+//! The Service `default/kubernetes`, by which pods reach this server, its Endpoints and their slice; kept as upstream's
 //! `kubernetesservice` controller and its reconciler keep them (kubernetes/kubernetes, `pkg/controlplane`).
 //!
 //! The Service has the first address of the range. Endpoints never hold an address that means another machine to
@@ -20,11 +20,12 @@ const NAME: &str = "kubernetes";
 const NAMESPACE: &str = "default";
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 const ENDPOINTS: &str = "/api/v1/namespaces/default/endpoints";
+const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
 
-/// How often both are looked at even when nobody was seen to change them: what failed is tried again.
+/// How often they are looked at even when nobody was seen to change them: what failed is tried again.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Keeps both until `shutdown`.
+/// Keeps all three until `shutdown`.
 pub(crate) async fn run(server: ApiServer, address: SocketAddr, shutdown: Shutdown) {
     while shutdown.or(Box::pin(round(&server, address))).await.is_some() {}
 }
@@ -32,14 +33,20 @@ pub(crate) async fn run(server: ApiServer, address: SocketAddr, shutdown: Shutdo
 /// One look, and the wait for a reason to take the next.
 async fn round(server: &ApiServer, address: SocketAddr) {
     // The watches begin first, so that no change is missed.
-    let (mut services, mut endpoints_watch) = (watch(server, "services"), watch(server, "endpoints"));
-    for (path, wanted) in [(SERVICES, Some(service(server, address))), (ENDPOINTS, endpoints(address))] {
+    let (mut services, mut endpoints_watch) = (watch(server, "", "services"), watch(server, "", "endpoints"));
+    let mut slices = watch(server, "discovery.k8s.io", "endpointslices");
+    let kept = [(SERVICES, Some(service(server, address))), (ENDPOINTS, endpoints(address)), (SLICES, slice(address))];
+    for (path, wanted) in kept {
         if let Err(error) = keep(server, path, wanted).await {
             tracing::warn!(error, "the Service default/kubernetes is not as it should be; trying again");
         }
     }
     let changed = async {
-        tokio::select! { () = change(&mut services) => {}, () = change(&mut endpoints_watch) => {} }
+        tokio::select! {
+            () = change(&mut services) => {},
+            () = change(&mut endpoints_watch) => {},
+            () = change(&mut slices) => {},
+        }
     };
     // Nothing to do on a timeout but to look again.
     let _ = tokio::time::timeout(LOOK_EVERY, changed).await;
@@ -75,6 +82,20 @@ fn endpoints(address: SocketAddr) -> Option<Value> {
     })
 }
 
+/// As [`endpoints`].
+fn slice(address: SocketAddr) -> Option<Value> {
+    let endpoints = endpoints(address)?;
+    let ports = endpoints.pointer("/subsets/0/ports").cloned()?;
+    Some(json!({
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": NAME, "labels": {"kubernetes.io/service-name": NAME}},
+        "addressType": if address.is_ipv4() { "IPv4" } else { "IPv6" },
+        "endpoints": [{"addresses": [address.ip()], "conditions": {"ready": true}}],
+        "ports": ports,
+    }))
+}
+
 /// Makes an object be as wanted; `None` wants none.
 async fn keep(server: &ApiServer, collection: &str, wanted: Option<Value>) -> Result<(), String> {
     let path = format!("{collection}/{NAME}");
@@ -86,7 +107,7 @@ async fn keep(server: &ApiServer, collection: &str, wanted: Option<Value>) -> Re
         (StatusCode::OK, Some(wanted)) if covers(&found, &wanted) => return Ok(()),
         (StatusCode::OK, Some(wanted)) => {
             let mut changed = found;
-            for part in ["spec", "subsets"] {
+            for part in ["spec", "subsets", "endpoints", "ports"] {
                 merge(&mut changed, &wanted, part);
             }
             seed::ask(server, Method::PUT, &path, &changed).await
@@ -124,8 +145,8 @@ fn merge(object: &mut Value, wanted: &Value, part: &str) {
     }
 }
 
-fn watch(server: &ApiServer, plural: &str) -> Option<Subscription> {
-    let resource = Scheme::builtin().resource("", "v1", plural)?;
+fn watch(server: &ApiServer, group: &str, plural: &str) -> Option<Subscription> {
+    let resource = Scheme::builtin().resource(group, "v1", plural)?;
     let interest = Interest { namespace: Some(NAMESPACE.to_owned()), name: Some(NAME.to_owned()), node: None };
     let cache = server.objects().cache(resource).ok()?;
     Some(cache.watch_all(server.objects().caches().applied(), interest).1)

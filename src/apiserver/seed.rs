@@ -1,11 +1,16 @@
-//! What every cluster has from its first moment: the namespaces, priority classes, roles and bindings that upstream
-//! makes.
+//! What every cluster has from its first moment: the namespaces, priority classes, roles and bindings, API services, levels
+//! and schemas of requests, and the range of Services that upstream makes.
 //!
 //! They go through the same way as everybody's objects, as `system:apiserver`; what is there already is left alone, but
-//! for roles and bindings that lack something.
+//! for roles and bindings that lack something, and what the server keeps as its tables have it.
+
+mod api_services;
 
 use api::scheme::Scheme;
+use api::validation::field::quote;
+use api::{flow_control, meta};
 use axum::body::Body;
+use base::clock;
 use futures::{StreamExt as _, TryStreamExt as _};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -56,7 +61,84 @@ pub(crate) async fn plant(server: &ApiServer) -> Result<(), Error> {
         tell_authorities(server, authorities).await?;
     }
     let planted = futures::stream::iter(roles::defaults()).map(|default| plant_role(server, default));
-    planted.buffer_unordered(MADE_AT_ONCE).try_collect().await
+    planted.buffer_unordered(MADE_AT_ONCE).try_collect::<()>().await?;
+    let kept = futures::stream::iter(kept(server)).map(|(plural, wanted)| keep(server, plural, wanted));
+    kept.buffer_unordered(MADE_AT_ONCE).try_collect().await
+}
+
+/// What the server keeps as its tables have it, each with its plural.
+fn kept(server: &ApiServer) -> Vec<(&'static str, Value)> {
+    let (network, prefix) = server.options().services.cluster_ips;
+    let range = json!({"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"},
+        "spec": {"cidrs": [format!("{network}/{prefix}")]}});
+    let levels = flow_control::levels().into_iter().map(|level| ("prioritylevelconfigurations", level));
+    let schemas = flow_control::schemas().into_iter().map(|schema| ("flowschemas", schema));
+    let services = api_services::objects(server.scheme()).into_iter().map(|service| ("apiservices", service));
+    levels.chain(schemas).chain(services).chain([("servicecidrs", range)]).collect()
+}
+
+/// Makes an object, or gives it back its spec where the server keeps that, and tells what has become of it.
+async fn keep(server: &ApiServer, plural: &str, wanted: Value) -> Result<(), Error> {
+    let version = wanted.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+    let group = version.split('/').next().unwrap_or_default();
+    let collection = format!("/apis/{version}/{plural}");
+    let path = format!("{collection}/{}", meta::name(&wanted));
+    let object = match server.object(group, plural, None, meta::name(&wanted)) {
+        None => asked(server, Method::POST, &collection, &wanted).await?,
+        Some(found) if found.get("spec") == wanted.get("spec") || !is_kept(plural, &found) => found,
+        Some(mut found) => {
+            meta::set_at(&mut found, "/spec", wanted.get("spec").cloned().unwrap_or_default());
+            asked(server, Method::PUT, &path, &found).await?
+        }
+    };
+    let Some(condition) = condition(plural, &object) else { return Ok(()) };
+    let mut told = object;
+    meta::set_condition(&mut told, condition);
+    asked(server, Method::PUT, &format!("{path}/status"), &told).await.map(|_| ())
+}
+
+/// Whether the server keeps the spec of an object that is there.
+fn is_kept(plural: &str, found: &Value) -> bool {
+    match plural {
+        "apiservices" => meta::label(found, "kube-aggregator.kubernetes.io/automanaged").is_some(),
+        // What an administrator has changed says so by its annotation.
+        "flowschemas" | "prioritylevelconfigurations" => {
+            meta::annotation(found, flow_control::AUTO_UPDATE) == Some("true")
+        }
+        // A cluster's range is the one that it began with, and what has been added.
+        _ => false,
+    }
+}
+
+/// What is to be told of an object and was not yet, in upstream's words.
+fn condition(plural: &str, object: &Value) -> Option<Value> {
+    let name = object.pointer("/spec/priorityLevelConfiguration/name").and_then(Value::as_str).unwrap_or_default();
+    let (kind, status, reason, message) = match plural {
+        "servicecidrs" => ("Ready", "True", "", "Kubernetes default Service CIDR is ready".to_owned()),
+        "flowschemas" => {
+            let message = format!(
+                "This FlowSchema references the PriorityLevelConfiguration object named {} and it exists",
+                quote(name)
+            );
+            ("Dangling", "False", "Found", message)
+        }
+        _ => return None,
+    };
+    let told = object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    let is_told =
+        told.into_iter().any(|condition| condition["type"] == kind && condition["message"] == message.as_str());
+    let condition = json!({"type": kind, "status": status, "reason": reason, "message": message,
+        "lastTransitionTime": meta::time(clock::now_seconds())});
+    (!is_told).then_some(condition)
+}
+
+/// What the server answered to itself; what somebody was faster with is as good.
+async fn asked(server: &ApiServer, method: Method, path: &str, object: &Value) -> Result<Value, Error> {
+    match ask(server, method, path, object).await {
+        (code, answer) if code.is_success() => Ok(answer),
+        (StatusCode::CONFLICT, _) => Ok(object.clone()),
+        (code, _) => Err(Error { path: path.to_owned(), code }),
+    }
 }
 
 /// Tells servers that extend this one whom to trust, as upstream's `cluster-authentication-info`.

@@ -38,7 +38,8 @@ use crate::respond::status;
 use crate::seed;
 use crate::services::Services;
 use crate::shares::Shares;
-use crate::{authorization, custom, event_ttl, nodes, own_service, paths, services, verbs, webhooks};
+use crate::{authorization, custom, event_ttl, nodes, own_service, paths};
+use crate::{service_addresses, services, verbs, webhooks};
 
 /// What the API server is told once, at its start.
 #[derive(Debug)]
@@ -185,6 +186,8 @@ impl ApiServer {
         // Both hold what they work on, so they end by the signal and not with the server's last handle.
         let (objects, ttl) = (server.objects().clone(), server.options().event_ttl);
         task::spawn("event expiry", event_ttl::run(objects, ttl, shutdown.clone())).detach();
+        let addresses = service_addresses::run(server.clone(), shutdown.clone());
+        task::spawn("addresses of Services", addresses).detach();
         if let Some(address) = server.options().advertised {
             task::spawn("service of the API", own_service::run(server.clone(), address, shutdown)).detach();
         }

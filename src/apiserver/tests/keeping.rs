@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 
 const SERVICE: &str = "/api/v1/namespaces/default/services/kubernetes";
+const ADDRESSES: &str = "/apis/networking.k8s.io/v1/ipaddresses";
 const ENDPOINTS: &str = "/api/v1/namespaces/default/endpoints/kubernetes";
 
 impl Cluster {
@@ -33,6 +34,15 @@ async fn the_servers_own_service_is_there_and_comes_back() {
     let endpoints = cluster.becomes(ENDPOINTS, |code, _| code == 200).await;
     assert_eq!(endpoints["subsets"][0]["addresses"], json!([{"ip": "192.0.2.7"}]));
 
+    let slice = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes";
+    let slice = cluster.becomes(slice, |code, _| code == 200).await;
+    assert_eq!(slice["endpoints"], json!([{"addresses": ["192.0.2.7"], "conditions": {"ready": true}}]));
+    let address = cluster.becomes(&format!("{ADDRESSES}/100.96.0.1"), |code, _| code == 200).await;
+    assert_eq!(
+        address["spec"]["parentRef"],
+        json!({"resource": "services", "namespace": "default", "name": "kubernetes"})
+    );
+
     let uid = service["metadata"]["uid"].clone();
     cluster.ask(Method::DELETE, SERVICE, Value::Null).await;
     let again = cluster.becomes(SERVICE, |code, value| code == 200 && value["metadata"]["uid"] != uid).await;
@@ -43,6 +53,55 @@ async fn the_servers_own_service_is_there_and_comes_back() {
     cluster.becomes(ENDPOINTS, |_, value| value["subsets"][0]["ports"][0]["port"] == 6443).await;
     let (_, versions) = cluster.get("/api").await;
     assert_eq!(versions["serverAddressByClientCIDRs"][0]["serverAddress"], "192.0.2.7:6443");
+}
+
+#[tokio::test]
+async fn each_address_of_a_service_is_an_object_as_long_as_the_service_has_it() {
+    let cluster = Cluster::start().await;
+    let service = json!({"metadata": {"name": "web"}, "spec": {"clusterIP": "100.96.0.9", "ports": [{"port": 80}]}});
+    let services = "/api/v1/namespaces/default/services";
+    assert_eq!(cluster.ask(Method::POST, services, service).await.0, 201);
+    let path = format!("{ADDRESSES}/100.96.0.9");
+    let address = cluster.becomes(&path, |code, _| code == 200).await;
+    let labels =
+        json!({"ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by": "ipallocator"});
+    assert_eq!(address["metadata"]["labels"], labels);
+    cluster.ask(Method::DELETE, &path, Value::Null).await;
+    let uid = address["metadata"]["uid"].clone();
+    cluster.becomes(&path, |code, value| code == 200 && value["metadata"]["uid"] != uid).await;
+    cluster.ask(Method::DELETE, &format!("{services}/web"), Value::Null).await;
+    cluster.becomes(&path, |code, _| code == 404).await;
+}
+
+#[tokio::test]
+async fn every_cluster_has_what_tells_of_its_api() {
+    let cluster = Cluster::start().await;
+    let condition = |object: &Value| {
+        let condition = &object["status"]["conditions"][0];
+        [&condition["type"], &condition["status"], &condition["message"]].map(|text| text.as_str().unwrap().to_owned())
+    };
+    let (_, range) = cluster.get("/apis/networking.k8s.io/v1/servicecidrs/kubernetes").await;
+    assert_eq!(range["spec"]["cidrs"], json!(["100.96.0.0/16"]));
+    assert_eq!(condition(&range), ["Ready", "True", "Kubernetes default Service CIDR is ready"]);
+    let (_, service) = cluster.get("/apis/apiregistration.k8s.io/v1/apiservices/v1.apps").await;
+    assert_eq!(service["spec"]["groupPriorityMinimum"], 17800);
+    assert_eq!(condition(&service), ["Available", "True", "Local APIServices are always available"]);
+    let path = "/apis/flowcontrol.apiserver.k8s.io/v1";
+    let (_, schema) = cluster.get(&format!("{path}/flowschemas/service-accounts")).await;
+    let told = "This FlowSchema references the PriorityLevelConfiguration object named \"workload-low\" and it exists";
+    assert_eq!(condition(&schema), ["Dangling", "False", told]);
+    let (_, levels) = cluster.get(&format!("{path}/prioritylevelconfigurations")).await;
+    assert_eq!(levels["items"].as_array().unwrap().len(), 8);
+
+    let mut changed = schema.clone();
+    changed["spec"]["matchingPrecedence"] = json!(7);
+    assert_eq!(cluster.ask(Method::PUT, &format!("{path}/flowschemas/service-accounts"), changed).await.0, 200);
+    crate::seed::plant(&cluster.server).await.unwrap();
+    let (_, schema) = cluster.get(&format!("{path}/flowschemas/service-accounts")).await;
+    assert_eq!(schema["spec"]["matchingPrecedence"], 9000);
+    let (code, _) =
+        cluster.ask(Method::DELETE, &format!("{path}/prioritylevelconfigurations/system"), Value::Null).await;
+    assert_eq!(code, 200);
 }
 
 #[tokio::test]
