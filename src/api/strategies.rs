@@ -2,6 +2,7 @@
 
 mod access;
 mod autoscaling;
+mod devices;
 mod extensions;
 mod fields;
 mod networking;
@@ -13,6 +14,7 @@ mod workloads;
 
 pub use access::*;
 pub use autoscaling::*;
+pub use devices::*;
 pub use extensions::*;
 pub use networking::*;
 pub use storage::*;

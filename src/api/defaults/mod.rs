@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod autoscaling;
+pub mod devices;
 pub mod extensions;
 pub mod flow_control;
 pub mod networking;

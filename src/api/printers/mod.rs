@@ -3,6 +3,7 @@
 pub mod access;
 pub mod age;
 pub mod autoscaling;
+pub mod devices;
 pub mod event;
 pub mod extensions;
 pub mod flow_control;

@@ -68,6 +68,8 @@ const STORAGE: Row = Row { group: "storage.k8s.io", ..CORE };
 /// Rows of `admissionregistration.k8s.io`.
 const ADMISSION: Row =
     Row { group: "admissionregistration.k8s.io", categories: &["api-extensions"], scope: Scope::Cluster, ..CORE };
+/// Rows of `resource.k8s.io`.
+const DEVICES: Row = Row { group: "resource.k8s.io", ..CORE };
 /// Rows of `flowcontrol.apiserver.k8s.io`.
 const FLOW: Row = Row { group: "flowcontrol.apiserver.k8s.io", scope: Scope::Cluster, subresources: STATUS, ..CORE };
 /// Rows of `rbac.authorization.k8s.io`.
@@ -453,6 +455,33 @@ const ROWS: &[Row] = &[
         plural: "endpointslices",
         strategy: strategies::endpoint_slice,
         ..CORE
+    },
+    Row {
+        kind: "DeviceClass",
+        plural: "deviceclasses",
+        scope: Scope::Cluster,
+        strategy: strategies::device_class,
+        ..DEVICES
+    },
+    Row {
+        kind: "ResourceClaim",
+        plural: "resourceclaims",
+        subresources: STATUS,
+        strategy: strategies::resource_claim,
+        ..DEVICES
+    },
+    Row {
+        kind: "ResourceClaimTemplate",
+        plural: "resourceclaimtemplates",
+        strategy: strategies::resource_claim_template,
+        ..DEVICES
+    },
+    Row {
+        kind: "ResourceSlice",
+        plural: "resourceslices",
+        scope: Scope::Cluster,
+        strategy: strategies::resource_slice,
+        ..DEVICES
     },
     Row { kind: "FlowSchema", plural: "flowschemas", strategy: strategies::flow_schema, ..FLOW },
     Row {

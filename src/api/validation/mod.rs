@@ -16,6 +16,7 @@ pub mod certificate_signing_request;
 mod checks;
 pub mod config;
 pub mod crd;
+pub mod devices;
 pub mod endpoint_slice;
 pub mod endpoints;
 pub mod event;

@@ -5,7 +5,7 @@
 //! change), `status`, and `warnings` (what is allowed and unwise). What cannot be true of Wasm is in
 //! [`super::wasm`].
 
-mod affinity;
+pub(super) mod affinity;
 mod containers;
 mod dns;
 mod env;

@@ -22,9 +22,25 @@ pub(super) fn check(errors: &mut ErrorList, path: &Path, affinity: &Value) {
 
 fn node_affinity(errors: &mut ErrorList, path: &Path, affinity: &Value) {
     let required = part(affinity, REQUIRED);
-    let terms_path = path.child(REQUIRED).child("nodeSelectorTerms");
-    let terms = list(required, "nodeSelectorTerms");
-    if !required.is_null() && terms.is_empty() {
+    if !required.is_null() {
+        node_selector(errors, &path.child(REQUIRED), required);
+    }
+    for (index, preferred) in list(affinity, PREFERRED).iter().enumerate() {
+        let path = path.child(PREFERRED).index(index);
+        weight(errors, &path, preferred);
+        let (path, term) = (path.child("preference"), part(preferred, "preference"));
+        for (index, requirement) in list(term, "matchExpressions").iter().enumerate() {
+            node_requirement(errors, &path.child("matchExpressions").index(index), requirement);
+        }
+        node_fields(errors, &path, term);
+    }
+}
+
+/// Terms of which a node satisfies one.
+pub(in super::super) fn node_selector(errors: &mut ErrorList, path: &Path, selector: &Value) {
+    let terms_path = path.child("nodeSelectorTerms");
+    let terms = list(selector, "nodeSelectorTerms");
+    if terms.is_empty() {
         errors.push(Error::required(&terms_path, "must have at least one node selector term"));
     }
     for (index, term) in terms.iter().enumerate() {
@@ -33,15 +49,6 @@ fn node_affinity(errors: &mut ErrorList, path: &Path, affinity: &Value) {
             let path = path.child("matchExpressions").index(index);
             node_requirement(errors, &path, requirement);
             label_values(errors, &path, requirement);
-        }
-        node_fields(errors, &path, term);
-    }
-    for (index, preferred) in list(affinity, PREFERRED).iter().enumerate() {
-        let path = path.child(PREFERRED).index(index);
-        weight(errors, &path, preferred);
-        let (path, term) = (path.child("preference"), part(preferred, "preference"));
-        for (index, requirement) in list(term, "matchExpressions").iter().enumerate() {
-            node_requirement(errors, &path.child("matchExpressions").index(index), requirement);
         }
         node_fields(errors, &path, term);
     }
