@@ -24,6 +24,7 @@ mod reconcile;
 mod resources;
 mod role_aggregation;
 mod service_accounts;
+mod token_secrets;
 mod volume_protection;
 
 use std::collections::BTreeSet;
@@ -47,6 +48,7 @@ use crate::pod_gc::PodGc;
 use crate::quotas::Quotas;
 use crate::role_aggregation::RoleAggregation;
 use crate::service_accounts::ServiceAccounts;
+use crate::token_secrets::TokenSecrets;
 use crate::volume_protection::{ClaimProtection, VolumeProtection};
 
 pub use crate::node_ranges::Network;
@@ -88,6 +90,9 @@ pub async fn run(informers: Informers, options: Options, shutdown: Shutdown) {
         }),
         supervise("service accounts", &shutdown, || {
             ServiceAccounts::new(&informers, options.authority.certificate_pem().to_owned()).run(shutdown.clone())
+        }),
+        supervise("tokens in Secrets", &shutdown, || {
+            TokenSecrets::new(&informers, options.authority.certificate_pem().to_owned()).run(shutdown.clone())
         }),
         supervise("roles", &shutdown, || RoleAggregation::new(&informers).run(shutdown.clone())),
         supervise("claims in use", &shutdown, || ClaimProtection::new(&informers, &pods).run(shutdown.clone())),

@@ -93,6 +93,14 @@ const BATCH: Row = Row { group: "batch", categories: &["all"], ..CORE };
 
 /// The rows in the order of discovery: groups as upstream ranks them, resources by name.
 const ROWS: &[Row] = &[
+    Row {
+        kind: "Binding",
+        plural: "bindings",
+        verbs: &[Create],
+        is_stored: false,
+        strategy: strategies::review,
+        ..CORE
+    },
     Row { kind: "ConfigMap", plural: "configmaps", short_names: &["cm"], strategy: strategies::config_map, ..CORE },
     Row { kind: "Endpoints", plural: "endpoints", short_names: &["ep"], strategy: strategies::endpoints, ..CORE },
     Row { kind: "Event", plural: "events", short_names: &["ev"], strategy: strategies::event, ..CORE },

@@ -165,6 +165,8 @@ async fn a_pod_is_bound_once() {
     assert_eq!(cluster.ask(Method::POST, &format!("{pods}/p/binding"), binding("n1")).await.0, 201);
     let (code, refused) = cluster.ask(Method::POST, &format!("{pods}/p/binding"), binding("n2")).await;
     let expected = "Operation cannot be fulfilled on pods/binding \"p\": pod p is already assigned to node \"n1\"";
+    let again = cluster.ask(Method::POST, "/api/v1/namespaces/default/bindings", binding("n2")).await;
+    assert_eq!((again.0, message(&again.1)), (409, expected));
     assert_eq!((code, message(&refused)), (409, expected));
     let (_, bound) = cluster.get(&format!("{pods}?fieldSelector=spec.nodeName%3Dn1")).await;
     assert_eq!(bound["items"].as_array().unwrap().len(), 1);

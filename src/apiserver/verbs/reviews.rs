@@ -1,7 +1,8 @@
-//! Questions about who somebody is and what they may do: kinds that are created, answered and not kept.
+//! Questions about who somebody is and what they may do, and bindings: kinds that are created, answered and not kept.
 
 use api::access::{Rule, Wish};
 use api::meta;
+use api::scheme::Scheme;
 use api::status::Status;
 use api::validation::field::{Error, ErrorList};
 use axum::http::StatusCode;
@@ -9,7 +10,7 @@ use base::clock;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Call, decode};
+use super::{Call, decode, subresources};
 use crate::authentication::User;
 use crate::authorization::{self, Decision, Facts as _};
 use crate::field_manager;
@@ -17,7 +18,7 @@ use crate::options::{Query, WriteOptions};
 use crate::request_info::{ResourceRequest, Verb};
 use crate::respond::Answer;
 
-/// Answers the question in the body.
+/// Answers the question in the body, or binds the pod that it names.
 pub(super) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
     let options = WriteOptions::read(&call.query, "CreateOptions")?;
     let mut review = decode::object(call, &decode::Expected::of(&call.resource), &body, options.field_validation)?;
@@ -25,6 +26,11 @@ pub(super) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
         "SelfSubjectReview" => {
             meta::set_at(&mut review, "/metadata/creationTimestamp", meta::time(clock::now()).into());
             meta::set_at(&mut review, "/status/userInfo", call.user.to_value());
+        }
+        "Binding" => {
+            let pods = Scheme::builtin().resource("", "v1", "pods");
+            let pods = pods.ok_or_else(|| Status::internal("the table has no pods"))?;
+            return subresources::binding::bound(call, pods, &review, &options).await;
         }
         "TokenReview" => token(call, &mut review)?,
         "SelfSubjectRulesReview" => rules(call, &mut review),

@@ -1,4 +1,4 @@
-//! `pods/binding`: the scheduler says on which node a pod runs. A pod is bound once.
+//! `pods/binding`, and `bindings` of old: the scheduler says on which node a pod runs. A pod is bound once.
 
 use api::meta;
 use api::scheme::Resource;
@@ -17,18 +17,25 @@ pub(super) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
     let options = WriteOptions::read(&call.query, "CreateOptions")?;
     let expected = decode::Expected::builtin("", "v1", "Binding")?;
     let binding = decode::object(call, &expected, &body, options.field_validation)?;
-    let target = binding.get("target").cloned().unwrap_or_default();
-    let node = target.get("name").and_then(Value::as_str).unwrap_or_default();
     if meta::name(&binding) != call.name()? {
         return Err(Status::bad_request("name in URL does not match name in Binding object"));
     }
-    check(&binding, &target, node)?;
+    bound(call, &call.resource, &binding, &options).await
+}
 
+/// Binds the pod that the binding names.
+pub(in super::super) async fn bound(
+    call: &Call,
+    pods: &Resource,
+    binding: &Value,
+    options: &WriteOptions,
+) -> Result<Answer, Status> {
+    let target = binding.get("target").cloned().unwrap_or_default();
+    let node = target.get("name").and_then(Value::as_str).unwrap_or_default();
+    check(binding, &target, node)?;
     let now = update::stamp();
-    let resource = &call.resource;
-    let binding = &binding;
-    let bound = call.objects().change(resource, call.namespace(), call.name()?, options.keep, |_, old| async move {
-        bind(resource, &old, binding, node, now)
+    let bound = call.objects().change(pods, call.namespace(), meta::name(binding), options.keep, |_, old| async move {
+        bind(pods, &old, binding, node, now)
     });
     bound.await?;
     Ok(Answer::created())

@@ -1,7 +1,7 @@
 //! Subresources: parts of an object with rights of their own (`status`, `scale`, `finalize`, `approval`), actions on it
 //! (`binding`, `eviction`), and what its node answers (`log`, `attach`).
 
-mod binding;
+pub(super) mod binding;
 mod eviction;
 pub(crate) mod scale;
 mod token;
