@@ -115,16 +115,6 @@ fn address(text: &str) -> Vec<String> {
     wrong.into_iter().collect()
 }
 
-/// What is wrong with a DNS-1035 label: one that begins with a letter.
-#[must_use]
-pub fn label_1035(text: &str) -> Vec<String> {
-    let mut wrong = too_long(text, LABEL_BYTES_MAX);
-    if !(is_label(text) && text.starts_with(|first: char| first.is_ascii_lowercase())) {
-        wrong.push(form(LABEL_1035_MESSAGE, LABEL_1035_FORM, &["my-name", "abc-123"]));
-    }
-    wrong
-}
-
 /// What is wrong with a DNS-1123 subdomain.
 #[must_use]
 pub fn subdomain(text: &str) -> Vec<String> {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::structural::Structural;
 use super::{Kind, Scale, columns, types};
+use crate::cel::rules::Rules;
 use crate::custom::json_path::JsonPath;
 use crate::meta;
 use crate::schema::Root;
@@ -104,6 +105,7 @@ fn row(definition: &Value, version: &Value, storage: &str) -> Resource {
             scale: Some(part(subresources, "scale")).filter(|scale| scale.is_object()).map(scale),
             deprecation: deprecation(version, &own),
             is_ending: meta::deletion_timestamp(definition).is_some(),
+            rules: Rules::compile(&published),
             schema,
             published,
         })),

@@ -21,10 +21,11 @@ mod validate;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::cel::rules::{OBJECT_COST_MAX, Rules};
 use crate::decode::{Complaints, DecodeError, Decoded, go_kind};
 use crate::meta;
 use crate::scheme::Name;
-use crate::validation::field::{Error, ErrorList};
+use crate::validation::field::{Error, ErrorList, Kind as ErrorKind, Path};
 use json_path::JsonPath;
 use structural::Structural;
 
@@ -32,6 +33,7 @@ use structural::Structural;
 #[derive(Debug)]
 pub struct Kind {
     schema: Structural,
+    rules: Rules,
     /// The schema as the definition has it, for OpenAPI.
     published: Value,
     columns: Vec<columns::Column>,
@@ -45,6 +47,10 @@ pub struct Kind {
     /// Whether the definition is going, and with it all objects.
     is_ending: bool,
 }
+
+/// Errors after which rules are not asked (upstream's `hasBlockingErr`).
+const BLOCKING: [ErrorKind; 5] =
+    [ErrorKind::NotSupported, ErrorKind::Required, ErrorKind::TooLong, ErrorKind::TooMany, ErrorKind::TypeInvalid];
 
 /// Where a custom kind keeps what `scale` shows, as JSON pointers.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -136,6 +142,7 @@ impl Kind {
         errors.extend(self.validate_scale(object));
         errors.extend(embedded::validate(object, &self.schema));
         errors.extend(lists::duplicates(object, &self.schema));
+        self.ask_rules(&mut errors, object, None);
         errors
     }
 
@@ -148,6 +155,7 @@ impl Kind {
         if lists::duplicates(old, &self.schema).is_empty() {
             errors.extend(lists::duplicates(new, &self.schema));
         }
+        self.ask_rules(&mut errors, new, Some(old));
         errors
     }
 
@@ -155,7 +163,24 @@ impl Kind {
     pub(crate) fn validate_status(&self, new: &Value, old: &Value) -> ErrorList {
         let Some(schema) = self.schema.properties.get("status") else { return ErrorList::new() };
         let (Some(status), before) = (new.get("status"), old.get("status")) else { return ErrorList::new() };
-        validate::validate(status, before, schema, "status")
+        let mut errors = validate::validate(status, before, schema, "status");
+        self.ask_rules(&mut errors, new, Some(old));
+        errors
+    }
+
+    /// What the schema's rules say, of an object that is not too wrong to be asked about.
+    fn ask_rules(&self, errors: &mut ErrorList, new: &Value, old: Option<&Value>) {
+        if self.rules.is_empty() {
+            return;
+        }
+        if errors.iter().any(|error| BLOCKING.contains(&error.kind)) {
+            let detail = "some validation rules were not checked because the object was invalid; correct the existing \
+                          errors to complete validation";
+            errors.push(Error::invalid("<nil>", Value::Null, detail));
+            return;
+        }
+        let mut budget = OBJECT_COST_MAX;
+        errors.extend(self.rules.validate(new, old, &Path::default(), &mut budget));
     }
 
     /// The numbers that `scale` shows are within what it can show.

@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::super::checks::{conditions, qualified_name};
 use super::super::field::{Error, ErrorList, Path};
 use super::conditions::match_conditions;
-use super::{FAILURE_POLICIES, REINVOCATION_POLICIES, expressions, required_word, rules, word};
+use super::expressions::Expressions;
+use super::{FAILURE_POLICIES, REINVOCATION_POLICIES, required_word, rules, word};
+use crate::cel::admission::Answers;
 use crate::meta;
 use crate::names;
 use crate::value::{has, list, part, text};
@@ -86,7 +88,7 @@ fn check_validating(object: &Value, checks_conditions: bool) -> ErrorList {
     let mut errors = ErrorList::new();
     let (path, spec) = (Path::new("spec"), part(object, "spec"));
     beginning(&mut errors, &path, spec);
-    middle(&mut errors, &path, spec, checks_conditions);
+    let expressions = middle(&mut errors, &path, spec, checks_conditions);
     let (validations, annotations) = (list(spec, "validations"), list(spec, "auditAnnotations"));
     if validations.is_empty() && annotations.is_empty() {
         for field in ["validations", "auditAnnotations"] {
@@ -96,7 +98,7 @@ fn check_validating(object: &Value, checks_conditions: bool) -> ErrorList {
         return errors;
     }
     for (index, found) in validations.iter().enumerate() {
-        validation(&mut errors, &path.child("validations").index(index), found);
+        validation(&mut errors, &path.child("validations").index(index), found, &expressions);
     }
     let path = path.child("auditAnnotations");
     if annotations.len() > ANNOTATIONS_MAX {
@@ -106,7 +108,7 @@ fn check_validating(object: &Value, checks_conditions: bool) -> ErrorList {
     let mut keys = HashSet::new();
     for (index, annotation) in annotations.iter().enumerate() {
         let (path, key) = (path.index(index), text(annotation, "key"));
-        audit_annotation(&mut errors, &path, annotation, meta::name(object));
+        audit_annotation(&mut errors, &path, annotation, meta::name(object), &expressions);
         if !keys.insert(key) {
             errors.push(Error::duplicate(path.child("key"), key));
         }
@@ -119,13 +121,13 @@ fn check_mutating(object: &Value, checks_conditions: bool) -> ErrorList {
     let (path, spec) = (Path::new("spec"), part(object, "spec"));
     beginning(&mut errors, &path, spec);
     rules::can_mutate(&mut errors, &path.child("matchConstraints"), part(spec, "matchConstraints"));
-    middle(&mut errors, &path, spec, checks_conditions);
+    let expressions = middle(&mut errors, &path, spec, checks_conditions);
     let mutations = list(spec, "mutations");
     if mutations.is_empty() {
         errors.push(Error::required(path.child("mutations"), "mutations must contain at least one item"));
     }
     for (index, found) in mutations.iter().enumerate() {
-        mutation(&mut errors, &path.child("mutations").index(index), found);
+        mutation(&mut errors, &path.child("mutations").index(index), found, &expressions);
     }
     if text(spec, "reinvocationPolicy").is_empty() {
         errors.push(Error::required(path.child("reinvocationPolicy"), ""));
@@ -151,11 +153,12 @@ fn beginning(errors: &mut ErrorList, path: &Path, spec: &Value) {
     }
 }
 
-/// The conditions and variables of a policy.
-fn middle(errors: &mut ErrorList, path: &Path, spec: &Value, checks_conditions: bool) {
+/// The conditions and variables of a policy; what its other expressions may refer to.
+fn middle(errors: &mut ErrorList, path: &Path, spec: &Value, checks_conditions: bool) -> Expressions {
     if checks_conditions {
-        match_conditions(errors, &path.child("matchConditions"), list(spec, "matchConditions"));
+        match_conditions(errors, &path.child("matchConditions"), list(spec, "matchConditions"), has(spec, "paramKind"));
     }
+    let mut expressions = Expressions::new(has(spec, "paramKind"));
     for (index, variable) in list(spec, "variables").iter().enumerate() {
         let path = path.child("variables").index(index);
         let (at, name) = (path.child("name"), text(variable, "name"));
@@ -164,8 +167,9 @@ fn middle(errors: &mut ErrorList, path: &Path, spec: &Value, checks_conditions: 
         } else if !is_cel_identifier(name) {
             errors.push(Error::invalid(at, name, "name is not a valid CEL identifier"));
         }
-        expressions::variable(errors, &path.child("expression"), text(variable, "expression"));
+        expressions.variable(errors, &path.child("expression"), name, text(variable, "expression"));
     }
+    expressions
 }
 
 /// The kind of the objects that tell a policy more.
@@ -201,9 +205,9 @@ fn param_kind(errors: &mut ErrorList, path: &Path, param: &Value) {
     }
 }
 
-fn validation(errors: &mut ErrorList, path: &Path, validation: &Value) {
-    expressions::validation(errors, &path.child("expression"), text(validation, "expression"));
-    expressions::message(errors, &path.child("messageExpression"), text(validation, "messageExpression"));
+fn validation(errors: &mut ErrorList, path: &Path, validation: &Value, expressions: &Expressions) {
+    expressions.validation(errors, &path.child("expression"), text(validation, "expression"));
+    expressions.message(errors, &path.child("messageExpression"), text(validation, "messageExpression"));
     let (at, message) = (path.child("message"), text(validation, "message"));
     if !message.is_empty() && message.trim().is_empty() {
         errors.push(Error::invalid(at, message, "message must be non-empty if specified"));
@@ -213,18 +217,18 @@ fn validation(errors: &mut ErrorList, path: &Path, validation: &Value) {
     word(errors, path, validation, "reason", &REASONS);
 }
 
-fn audit_annotation(errors: &mut ErrorList, path: &Path, annotation: &Value, policy: &str) {
+fn audit_annotation(errors: &mut ErrorList, path: &Path, annotation: &Value, policy: &str, expressions: &Expressions) {
     let (at, key) = (path.child("key"), text(annotation, "key"));
     if policy.is_empty() {
         errors.push(Error::invalid(at, key, "requires metadata.name be non-empty"));
     } else {
         qualified_name(errors, &at, &format!("{policy}/{key}"));
     }
-    expressions::annotation(errors, &path.child("valueExpression"), text(annotation, "valueExpression"));
+    expressions.annotation(errors, &path.child("valueExpression"), text(annotation, "valueExpression"));
 }
 
 /// A mutation is one of two, and says nothing of the other.
-fn mutation(errors: &mut ErrorList, path: &Path, mutation: &Value) {
+fn mutation(errors: &mut ErrorList, path: &Path, mutation: &Value, expressions: &Expressions) {
     let kind = text(mutation, "patchType");
     let (own, other) = match kind {
         "" => return errors.push(Error::required(path.child("patchType"), "")),
@@ -234,7 +238,8 @@ fn mutation(errors: &mut ErrorList, path: &Path, mutation: &Value) {
     };
     if has(mutation, own) {
         let expression = text(part(mutation, own), "expression");
-        expressions::mutation(errors, &path.child(own).child("expression"), expression);
+        let answers = if own == "jsonPatch" { Answers::Patches } else { Answers::Object };
+        expressions.mutation(errors, &path.child(own).child("expression"), expression, answers);
     } else {
         errors.push(Error::required(path.child(own), format!("must be specified when patchType is {kind}")));
     }

@@ -94,7 +94,7 @@ fn webhook(errors: &mut ErrorList, path: &Path, hook: &Value, asked: &Rules) {
     word(errors, path, hook, "reinvocationPolicy", &REINVOCATION_POLICIES);
     webhook_client::client(errors, &path.child("clientConfig"), part(hook, "clientConfig"));
     if asked.conditions {
-        match_conditions(errors, &path.child("matchConditions"), list(hook, "matchConditions"));
+        match_conditions(errors, &path.child("matchConditions"), list(hook, "matchConditions"), false);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Definitions of kinds, as `k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation`.
 //!
 //! Reading order: `spec` and its parts (`names`, `columns`, `subresources`, `conversion`, `approval`), then what a kind's
-//! schema must be: `schema` (the whole, level by level), `lists` and `rules` (two of its parts), `structural` with
+//! schema must be: `schema` (the whole, level by level), `lists` (one of its parts), `structural` with
 //! `junctors` (that every value has one type), `defaults`, `field_path`, `formats`, and `walk` (every schema inside a
 //! schema).
 
@@ -14,7 +14,6 @@ mod formats;
 mod junctors;
 mod lists;
 mod names;
-mod rules;
 mod schema;
 mod spec;
 mod structural;

@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::super::field::{Error, ErrorList, Path};
 use super::spec::Asked;
 use super::walk::TYPES;
-use super::{defaults, lists, rules, structural};
+use super::{defaults, lists, structural};
+use crate::cel;
 use crate::value::{entries, flag, has, list, part, text};
 
 /// What else a schema with a status beside it says, by upstream's names and ours.
@@ -71,6 +72,9 @@ pub(super) fn check(errors: &mut ErrorList, path: &Path, validation: &Value, has
     if found.is_empty() {
         found.extend(unsupported);
     }
+    if found.is_empty() {
+        found.extend(cel::rules::check(schema, &at, checked.asked.rule_costs));
+    }
     errors.append(&mut found);
 }
 
@@ -115,7 +119,6 @@ impl Level<'_> {
             errors.push(Error::invalid(path.child(preserves), false, "must be true or undefined"));
         }
         lists::check(errors, path, schema, self.asked);
-        rules::check(errors, path, schema);
     }
 
     /// The schemas inside.

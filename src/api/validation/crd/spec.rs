@@ -12,6 +12,7 @@ use super::{
     columns, conversion, defaults, field_path, is_established, lists, names, schema, structural, subresources,
 };
 use super::{walk, walk::is_typed};
+use crate::cel::{self, rules::CostLimit};
 use crate::names as names_rules;
 use crate::value::{flag, has, list, part, text, texts};
 
@@ -77,8 +78,16 @@ pub(super) struct Asked {
     pub(super) atomic_sets: bool,
     pub(super) keyed_lists: bool,
     pub(super) valid_ca: bool,
+    pub(super) rule_costs: CostLimit,
     /// Versions that may have too many selectable fields; empty for what stands beside them.
     many_fields: HashSet<String>,
+}
+
+/// Whether each rule of a schema is within its limit.
+fn has_cheap_rules(schema: &Value) -> bool {
+    let path = Path::default();
+    let wrong = |limit| cel::rules::check(schema, &path, limit).len();
+    wrong(CostLimit::Each) == wrong(CostLimit::All)
 }
 
 impl Asked {
@@ -93,6 +102,7 @@ impl Asked {
             atomic_sets: true,
             keyed_lists: true,
             valid_ca: false,
+            rule_costs: CostLimit::Each,
             many_fields: HashSet::new(),
         }
     }
@@ -108,6 +118,7 @@ impl Asked {
             valid_types: !old_spec.has_schema(|schema| !is_typed(schema)),
             structural: old_spec.schemas().all(structural::is_structural),
             pruned_defaults: old_spec.schemas().all(defaults::are_pruned),
+            rule_costs: if old_spec.schemas().all(has_cheap_rules) { CostLimit::Each } else { CostLimit::All },
             atomic_sets: !old_spec.has_schema(lists::is_set_of_parts),
             keyed_lists: !old_spec.has_schema(|schema| !lists::has_keys(schema)),
             valid_ca: is_established(old) && (bundle.is_empty() || conversion::is_bundle(bundle)),
