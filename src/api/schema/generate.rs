@@ -26,16 +26,9 @@ pub(crate) fn definitions() -> Map<String, Value> {
     generator.take_definitions(false)
 }
 
-/// The kinds that bodies hold. A new row in the scheme adds its line here.
+/// The kinds that bodies hold. A new row in the scheme adds its line here, or below.
 fn add_roots(generator: &mut SchemaGenerator) {
-    generator.subschema_for::<admissionregistration::v1::MutatingAdmissionPolicy>();
-    generator.subschema_for::<admissionregistration::v1::MutatingAdmissionPolicyBinding>();
-    generator.subschema_for::<admissionregistration::v1::MutatingWebhookConfiguration>();
-    generator.subschema_for::<admissionregistration::v1::ValidatingAdmissionPolicy>();
-    generator.subschema_for::<admissionregistration::v1::ValidatingAdmissionPolicyBinding>();
-    generator.subschema_for::<admissionregistration::v1::ValidatingWebhookConfiguration>();
-    generator.subschema_for::<apiextensions::v1::CustomResourceDefinition>();
-    generator.subschema_for::<apiregistration::v1::APIService>();
+    add_extensions(generator);
     generator.subschema_for::<apps::v1::ControllerRevision>();
     generator.subschema_for::<apps::v1::DaemonSet>();
     generator.subschema_for::<apps::v1::Deployment>();
@@ -73,8 +66,6 @@ fn add_roots(generator: &mut SchemaGenerator) {
     generator.subschema_for::<core::v1::ServiceAccount>();
     generator.subschema_for::<discovery::v1::EndpointSlice>();
     generator.subschema_for::<events::v1::Event>();
-    generator.subschema_for::<flowcontrol::v1::FlowSchema>();
-    generator.subschema_for::<flowcontrol::v1::PriorityLevelConfiguration>();
     generator.subschema_for::<meta::v1::APIGroup>();
     generator.subschema_for::<meta::v1::APIGroupList>();
     generator.subschema_for::<meta::v1::APIResourceList>();
@@ -88,10 +79,6 @@ fn add_roots(generator: &mut SchemaGenerator) {
     generator.subschema_for::<networking::v1::NetworkPolicy>();
     generator.subschema_for::<networking::v1::ServiceCIDR>();
     generator.subschema_for::<node::v1::RuntimeClass>();
-    generator.subschema_for::<resource::v1::DeviceClass>();
-    generator.subschema_for::<resource::v1::ResourceClaim>();
-    generator.subschema_for::<resource::v1::ResourceClaimTemplate>();
-    generator.subschema_for::<resource::v1::ResourceSlice>();
     generator.subschema_for::<policy::v1::Eviction>();
     generator.subschema_for::<policy::v1::PodDisruptionBudget>();
     generator.subschema_for::<rbac::v1::ClusterRole>();
@@ -105,4 +92,22 @@ fn add_roots(generator: &mut SchemaGenerator) {
     generator.subschema_for::<storage::v1::StorageClass>();
     generator.subschema_for::<storage::v1::VolumeAttachment>();
     generator.subschema_for::<storage::v1::VolumeAttributesClass>();
+}
+
+/// Kinds about the API itself, and about devices.
+fn add_extensions(generator: &mut SchemaGenerator) {
+    generator.subschema_for::<admissionregistration::v1::MutatingAdmissionPolicy>();
+    generator.subschema_for::<admissionregistration::v1::MutatingAdmissionPolicyBinding>();
+    generator.subschema_for::<admissionregistration::v1::MutatingWebhookConfiguration>();
+    generator.subschema_for::<admissionregistration::v1::ValidatingAdmissionPolicy>();
+    generator.subschema_for::<admissionregistration::v1::ValidatingAdmissionPolicyBinding>();
+    generator.subschema_for::<admissionregistration::v1::ValidatingWebhookConfiguration>();
+    generator.subschema_for::<apiextensions::v1::CustomResourceDefinition>();
+    generator.subschema_for::<apiregistration::v1::APIService>();
+    generator.subschema_for::<flowcontrol::v1::FlowSchema>();
+    generator.subschema_for::<flowcontrol::v1::PriorityLevelConfiguration>();
+    generator.subschema_for::<resource::v1::DeviceClass>();
+    generator.subschema_for::<resource::v1::ResourceClaim>();
+    generator.subschema_for::<resource::v1::ResourceClaimTemplate>();
+    generator.subschema_for::<resource::v1::ResourceSlice>();
 }

@@ -305,7 +305,7 @@ impl SelectableFields<'_> {
                 errors.push(Error::required(at, ""));
                 continue;
             }
-            let found = match field_path::find(schema, said, field_path::Notation::Dots) {
+            let found = match field_path::find(schema, said) {
                 Ok(found) => found,
                 Err(why) => {
                     errors.push(Error::invalid(at, said, format!("is an invalid path: {why}")));
