@@ -5,7 +5,7 @@
 //!
 //! Reading order, along a request's way: [`serve`] (connections), [`authentication`], `request_id`, [`request_info`],
 //! [`server`] (the one way in), [`authorization`], `limits` (what one caller may take), `verbs` (what happens to
-//! objects), `field_manager` (who owns what of them), `admission` and `webhooks`, `objects` (changes without loss), `cache` (every
+//! objects), `field_manager` (who owns what of them), `admission`, `policies` and `webhooks`, `objects` (changes without loss), `cache` (every
 //! object in memory, watches), `respond` (bytes).
 //! Beside it: `paths` (discovery, OpenAPI, health), `registry` and `submission` (artifacts, and pods made of them),
 //! `nodes` (what a pod's node answers), `custom` (the rows that definitions make), `event_ttl`, `own_service` and
@@ -27,6 +27,7 @@ mod own_group;
 mod own_service;
 mod paths;
 mod pins;
+mod policies;
 mod registry;
 mod request_id;
 mod respond;

@@ -73,7 +73,7 @@ fn kept(server: &ApiServer) -> Vec<(&'static str, Value)> {
         "spec": {"cidrs": [format!("{network}/{prefix}")]}});
     let levels = flow_control::levels().into_iter().map(|level| ("prioritylevelconfigurations", level));
     let schemas = flow_control::schemas().into_iter().map(|schema| ("flowschemas", schema));
-    let services = api_services::objects(server.scheme()).into_iter().map(|service| ("apiservices", service));
+    let services = api_services::objects(&server.scheme()).into_iter().map(|service| ("apiservices", service));
     levels.chain(schemas).chain(services).chain([("servicecidrs", range)]).collect()
 }
 

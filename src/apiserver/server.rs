@@ -38,7 +38,7 @@ use crate::respond::status;
 use crate::seed;
 use crate::services::Services;
 use crate::shares::Shares;
-use crate::{authorization, custom, event_ttl, nodes, own_service, paths};
+use crate::{authorization, custom, event_ttl, nodes, own_service, paths, policies};
 use crate::{service_addresses, services, verbs, webhooks};
 
 /// What the API server is told once, at its start.
@@ -138,6 +138,7 @@ struct Shared {
     registry: OnceLock<Registry>,
     policies: Policies,
     hooks: webhooks::Hooks,
+    admission_policies: policies::Policies,
     webhooks: webhooks::Clients,
     tokens: Tokens,
     limits: Limits,
@@ -173,6 +174,7 @@ impl ApiServer {
             registry: OnceLock::new(),
             policies: Policies::default(),
             hooks: webhooks::Hooks::default(),
+            admission_policies: policies::Policies::default(),
             webhooks: webhooks::Clients::default(),
             tokens,
             limits: Limits::default(),
@@ -282,6 +284,11 @@ impl ApiServer {
     /// The configurations of webhooks.
     pub(crate) fn hooks(&self) -> &webhooks::Hooks {
         &self.shared.hooks
+    }
+
+    /// Admission policies and their bindings.
+    pub(crate) fn admission_policies(&self) -> &policies::Policies {
+        &self.shared.admission_policies
     }
 
     /// Connections to webhooks.

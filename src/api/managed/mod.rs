@@ -49,6 +49,29 @@ impl<'a> Typed<'a> {
     }
 }
 
+impl Typed<'_> {
+    /// `object` with all that `configuration` says, as an admission policy applies it: without managers, and without
+    /// replacing lists, maps and objects that have one owner as a whole.
+    ///
+    /// # Errors
+    /// When the configuration is not of the type, or holds something that would be replaced as a whole.
+    pub fn overlaid(&self, object: &Value, configuration: &Value) -> Result<Value, String> {
+        let place = shape::Place::root(self.schemas, &self.kind);
+        let unfit = owned::complaints(place, configuration);
+        if let Some(first) = unfit.first() {
+            return Err(format!("error applying patch: {first}"));
+        }
+        let whole = owned::wholes(place, configuration);
+        if !whole.is_empty() {
+            return Err(format!(
+                "invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: {}",
+                whole.join(", ")
+            ));
+        }
+        Ok(merge::merged(place, object, configuration))
+    }
+}
+
 /// Whether a value says nothing.
 fn is_bare(value: &Value) -> bool {
     shape::is_bare(Some(value)) || value.as_str() == Some("")

@@ -102,6 +102,32 @@ fn look(place: Place<'_>, value: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
+/// The paths of lists, maps and objects in `value` that have one owner as a whole.
+pub(super) fn wholes(place: Place<'_>, value: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    find_wholes(place, value, "", &mut found);
+    found
+}
+
+fn find_wholes(place: Place<'_>, value: &Value, path: &str, found: &mut Vec<String>) {
+    match (place.shape_of([value]), value) {
+        (Shape::Leaf, Value::Object(_) | Value::Array(_)) => found.push(path.to_owned()),
+        (Shape::Struct(_) | Shape::Map(_), Value::Object(parts)) => {
+            for (name, value) in parts {
+                if let Some(place) = place.under(name) {
+                    find_wholes(place, value, &format!("{path}.{name}"), found);
+                }
+            }
+        }
+        (Shape::Keyed(_, item_type), Value::Array(items)) => {
+            for (index, item) in items.iter().enumerate() {
+                find_wholes(place.of_item(item_type), item, &format!("{path}[{index}]"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// The place under `name`, of an atomic object too.
 fn inner_place<'a>(place: Place<'a>, name: &str) -> Option<Place<'a>> {
     match place.kind {

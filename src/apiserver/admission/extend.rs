@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::options::Keep;
 use crate::request_info::Verb;
 use crate::verbs::Call;
-use crate::webhooks;
+use crate::{policies, webhooks};
 
 /// What is done to an object, as policies and webhooks are told.
 pub(crate) struct Change<'a> {
@@ -24,13 +24,15 @@ pub(crate) struct Change<'a> {
 pub(crate) async fn mutate(call: &Call, change: &Change<'_>, object: &mut Value) -> Result<bool, Status> {
     let (options, user, before) = (options(call, change.keep), call.user.to_value(), object.clone());
     let attributes = attributes(call, change, Some(&before), (&options, &user));
-    webhooks::mutate(call, &attributes, object).await
+    let by_policies = policies::mutate(call, &attributes, object).await?;
+    Ok(webhooks::mutate(call, &attributes, object).await? || by_policies)
 }
 
 /// Has policies and webhooks look at what is about to be stored; `None` for what is about to go.
 pub(crate) async fn validate(call: &Call, change: &Change<'_>, object: Option<&Value>) -> Result<(), Status> {
     let (options, user) = (options(call, change.keep), call.user.to_value());
     let attributes = attributes(call, change, object, (&options, &user));
+    policies::validate(call, &attributes).await?;
     webhooks::validate(call, &attributes).await
 }
 

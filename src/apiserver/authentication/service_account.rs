@@ -158,6 +158,11 @@ pub(crate) fn user_name(namespace: &str, name: &str) -> String {
     format!("{PREFIX}{namespace}:{name}")
 }
 
+/// An account as the caller that its tokens make.
+pub(crate) fn user(namespace: &str, name: &str) -> User {
+    User::authenticated(&user_name(namespace, name), groups(namespace))
+}
+
 /// Namespace and name of the account whose user this is.
 pub(crate) fn parse(user: &str) -> Option<(&str, &str)> {
     user.strip_prefix(PREFIX)?

@@ -11,6 +11,7 @@ use store::Revision;
 use super::TIMEOUT_DEFAULT;
 use crate::cache::kept::Kept;
 use crate::objects::Objects;
+use crate::policies::Conditions;
 
 /// Configurations of both sorts.
 #[derive(Debug, Default)]
@@ -33,6 +34,8 @@ pub(super) struct Hook {
     /// The whole of it, for its selectors and conditions.
     pub said: Value,
     pub rules: Vec<Value>,
+    /// `matchConditions`, or why they cannot be asked.
+    pub conditions: Result<Conditions, String>,
     /// `WebhookClientConfig`
     pub client: Value,
     pub timeout: Duration,
@@ -88,6 +91,10 @@ impl Hook {
         Self {
             name: text("name").to_owned(),
             rules: said.get("rules").and_then(Value::as_array).cloned().unwrap_or_default(),
+            conditions: Conditions::compile(
+                said.get("matchConditions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default(),
+                false,
+            ),
             client: said.get("clientConfig").cloned().unwrap_or_default(),
             timeout: seconds.map_or(TIMEOUT_DEFAULT, Duration::from_secs),
             version: if is_beta { "v1beta1" } else { "v1" },

@@ -10,7 +10,7 @@ mod hooks;
 mod mutate;
 mod validate;
 
-pub(crate) use clients::{Clients, Error};
+pub(crate) use clients::Clients;
 pub(crate) use hooks::Hooks;
 pub(crate) use mutate::mutate;
 pub(crate) use validate::validate;
@@ -19,11 +19,13 @@ use std::time::Duration;
 
 use api::admission::review::{self, Answer, Refusal};
 use api::admission::{Attributes, rules};
+use api::cel::admission::Inputs;
 use api::scheme::{Resource, Scheme};
 use api::status::Status;
 use serde_json::Value;
 
 use crate::conversion;
+use crate::policies;
 use crate::server::ApiServer;
 use crate::verbs::Call;
 use hooks::Hook;
@@ -44,10 +46,43 @@ fn asked<'s>(
     let Some(matched) = rules::matched(&hook.rules, hook.is_equivalent, attributes, scheme) else { return Ok(None) };
     let namespace = call.server.namespace_of(attributes);
     let selected = rules::selects(&hook.said, attributes, namespace.as_ref());
-    match selected.map_err(|error| failed(hook, &error))? {
+    match selected.map_err(|error| failed(hook, &error))? && meant(call, hook, attributes, matched)? {
         true => Ok(Some(Asked { matched })),
         false => Ok(None),
     }
+}
+
+/// Whether a hook's `matchConditions` hold. They see the request as it was made.
+fn meant(call: &Call, hook: &Hook, attributes: &Attributes<'_>, matched: &Resource) -> Result<bool, Status> {
+    let conditions = match &hook.conditions {
+        Ok(conditions) if conditions.is_empty() => return Ok(true),
+        Ok(conditions) => conditions,
+        Err(why) => return if hook.may_fail { Ok(false) } else { Err(unmatched(hook, attributes, why)) },
+    };
+    let question = review::question(attributes, matched, (None, None), "v1", "");
+    let namespace = call.server.namespace_of(attributes);
+    let rights = policies::Rights { server: &call.server, user: &call.user };
+    let resource = policies::resource(attributes);
+    let inputs = Inputs {
+        object: attributes.object,
+        old_object: attributes.old,
+        request: question.get("request"),
+        params: None,
+        namespace: namespace.as_ref(),
+        authorizer: Some((&rights, &resource)),
+    };
+    match policies::conditions_hold(conditions, inputs) {
+        Ok(holds) => Ok(holds),
+        Err(_) if hook.may_fail => Ok(false),
+        Err(why) => Err(unmatched(hook, attributes, &why)),
+    }
+}
+
+/// 403 where nobody can tell whether a hook is meant.
+fn unmatched(hook: &Hook, attributes: &Attributes<'_>, why: &str) -> Status {
+    let resource = attributes.resource;
+    let why = format!("failed evaluating match conditions of webhook {:?}: {why}", hook.name);
+    Status::forbidden(&resource.group, &resource.plural, attributes.name, &why)
 }
 
 /// Asks a hook about a request. `None` when it could not be asked and does not insist.
@@ -100,7 +135,12 @@ fn failed(hook: &Hook, why: &str) -> Status {
 }
 
 /// An object in another form in which the same objects are served.
-async fn as_form(server: &ApiServer, from: &Resource, to: &Resource, object: &Value) -> Result<Value, Status> {
+pub(crate) async fn as_form(
+    server: &ApiServer,
+    from: &Resource,
+    to: &Resource,
+    object: &Value,
+) -> Result<Value, Status> {
     if from.api_version() == to.api_version() || api::meta::kind(object) != from.kind {
         return Ok(object.clone());
     }

@@ -1,0 +1,157 @@
+//! Policies that look at what is about to be stored.
+
+use api::admission::{Attributes, review};
+use api::cel::admission::{Answer, Evaluation, Failure, Inputs, POLICY_COST_MAX};
+use api::status::Status;
+use serde_json::Value;
+
+use super::authorizer::Rights;
+use super::compiled::{Rules, Validation, conditions_hold};
+use super::scope;
+use crate::verbs::Call;
+use crate::webhooks::as_form;
+
+/// Bytes of a message that an expression makes, as upstream's.
+const MESSAGE_BYTES_MAX: usize = 5 << 10;
+
+/// Something that a policy does not take.
+struct Denial {
+    message: String,
+    reason: String,
+}
+
+/// Has the policies that a request concerns look at it. The first denial is the answer; others warn.
+pub(crate) async fn validate(call: &Call, attributes: &Attributes<'_>) -> Result<(), Status> {
+    let sort = call.server.admission_policies().validating(call.objects());
+    if attributes.is_exempt() {
+        return Ok(());
+    }
+    let scheme = call.server.scheme();
+    let mut denied: Option<Denial> = None;
+    for (policy_name, policy, binding_name, binding) in sort.bound() {
+        let about = format!("ValidatingAdmissionPolicy '{policy_name}' with binding '{binding_name}'");
+        let may_fail = policy.spec.get("failurePolicy").and_then(Value::as_str) == Some("Ignore");
+        let form = match scope::matched(call, (&policy.spec, binding), attributes, &scheme) {
+            Ok(Some(form)) => form,
+            Ok(None) => continue,
+            Err(_) if may_fail => continue,
+            Err(why) => {
+                denied.get_or_insert(misconfigured(&about, "binding", &why));
+                continue;
+            }
+        };
+        let rules = match &policy.compiled {
+            Ok(rules) => rules,
+            Err(_) if may_fail => continue,
+            Err(why) => {
+                denied.get_or_insert(misconfigured(&about, "policy", why));
+                continue;
+            }
+        };
+        let params = match scope::params(call, &policy.spec, binding, attributes) {
+            Ok(params) => params,
+            Err(_) if may_fail => continue,
+            Err(why) => {
+                denied.get_or_insert(misconfigured(&about, "binding", &why));
+                continue;
+            }
+        };
+        let mut objects = [None, None];
+        for (place, object) in objects.iter_mut().zip([attributes.object, attributes.old]) {
+            if let Some(object) = object {
+                *place = Some(as_form(&call.server, attributes.resource, form, object).await?);
+            }
+        }
+        let [object, old] = &objects;
+        let question = review::question(attributes, form, (None, None), "v1", "");
+        let namespace = call.server.namespace_of(attributes);
+        let (rights, resource) = (Rights { server: &call.server, user: &call.user }, scope::resource(attributes));
+        for param in params {
+            let inputs = Inputs {
+                object: object.as_ref(),
+                old_object: old.as_ref(),
+                request: question.get("request"),
+                params: param.as_deref(),
+                namespace: namespace.as_ref(),
+                authorizer: Some((&rights, &resource)),
+            };
+            for denial in denials(rules, inputs, may_fail) {
+                let has_action = |action: &str| {
+                    let actions = binding.pointer("/spec/validationActions").and_then(Value::as_array);
+                    actions.is_some_and(|actions| actions.iter().any(|found| found == action))
+                };
+                if has_action("Warn") {
+                    call.warn(format!("Validation failed for {about}: {}", denial.message));
+                }
+                if has_action("Deny") && denied.is_none() {
+                    let message = format!("{about} denied request: {}", denial.message);
+                    denied = Some(Denial { message, ..denial });
+                }
+            }
+        }
+    }
+    match denied {
+        None => Ok(()),
+        Some(denial) => Err(refusal(attributes, denial)),
+    }
+}
+
+/// What a policy with these parameters does not take.
+fn denials(rules: &Rules<Validation>, inputs: Inputs<'_>, may_fail: bool) -> Vec<Denial> {
+    let failed = |message: String| Denial { message, reason: String::new() };
+    match conditions_hold(&rules.conditions, inputs) {
+        Ok(true) => {}
+        Ok(false) => return Vec::new(),
+        Err(_) if may_fail => return Vec::new(),
+        Err(why) => return vec![failed(why)],
+    }
+    let mut evaluation = Evaluation::new(&rules.variables, inputs, POLICY_COST_MAX);
+    let mut denials = Vec::new();
+    for rule in &rules.rules {
+        match evaluation.run(&rule.expression) {
+            Ok(Answer::Bool(true)) => {}
+            Ok(_) => {
+                let budget = evaluation.budget();
+                let message = told(rule, rules, inputs, budget);
+                denials.push(Denial { message, reason: rule.reason.clone() });
+            }
+            Err(_) if may_fail => {}
+            Err(Failure::OutOfBudget) => {
+                denials.push(failed(Failure::OutOfBudget.to_string()));
+                return denials;
+            }
+            Err(Failure::Failed(why)) => denials.push(failed(why)),
+        }
+    }
+    denials
+}
+
+/// What whoever asked is told of a rule that does not hold: what its expression makes, if that can be told.
+fn told(rule: &Validation, rules: &Rules<Validation>, inputs: Inputs<'_>, budget: i64) -> String {
+    let mut evaluation = Evaluation::new(&rules.variables, inputs, budget);
+    let made = rule.message_expression.as_ref().and_then(|expression| evaluation.run(expression).ok());
+    match made {
+        Some(Answer::String(text)) => {
+            let text = text.trim();
+            let is_tellable = !text.is_empty() && text.len() <= MESSAGE_BYTES_MAX && !text.contains('\n');
+            if is_tellable { text.to_owned() } else { rule.message.clone() }
+        }
+        _ => rule.message.clone(),
+    }
+}
+
+fn misconfigured(about: &str, what: &str, why: &str) -> Denial {
+    Denial { message: format!("{about} denied request: failed to configure {what}: {why}"), reason: String::new() }
+}
+
+fn refusal(attributes: &Attributes<'_>, denial: Denial) -> Status {
+    let (reason, code) = match denial.reason.as_str() {
+        "" | "Invalid" => ("Invalid", 422),
+        "Forbidden" => ("Forbidden", 403),
+        "Unauthorized" => ("Unauthorized", 401),
+        "RequestEntityTooLarge" => ("RequestEntityTooLarge", 413),
+        other => (other, 422),
+    };
+    let resource = attributes.resource;
+    Status::denied_by_policy(&resource.group, &resource.plural, attributes.name, denial.message, (reason, code))
+}
