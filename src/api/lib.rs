@@ -9,9 +9,10 @@
 //! Reading order: [`scheme`] (a row a resource), [`schema`] (types), [`decode`] (bytes to canonical objects) with [`protobuf`],
 //! [`strategies`] with [`defaults`], [`validation`] and [`printers`] (what differs between kinds), [`patch`] and
 //! [`managed`] (what becomes of a write), [`meta`] and [`status`] (what all kinds share), [`events`] and [`autoscaling`]
-//! (the kinds with two forms), [`custom`] (kinds made at run time), [`admission`] (whom webhooks and policies
-//! are asked about), [`access`], [`quota`] and [`pod_security`] (what is allowed, as functions), [`selectors`],
-//! [`quantity`] with [`amounts`], [`names`], then [`discovery`] and [`openapi`] (how the table is told to clients).
+//! (the kinds with two forms), [`custom`] (kinds made at run time), [`cel`] (expressions in objects), [`admission`] (whom
+//! webhooks and policies are asked about), [`access`], [`quota`] and [`pod_security`] (what is allowed, as functions),
+//! [`selectors`], [`quantity`] with [`amounts`], [`names`], then [`discovery`] and [`openapi`] (how the table is told to
+//! clients).
 //!
 //! # Why
 //!

@@ -9,6 +9,7 @@ use api::status::Status;
 use serde_json::Value;
 
 use crate::server::ApiServer;
+use crate::webhooks;
 
 /// Whether new objects are stored as this row's kind: true for one row of each stored resource.
 pub(crate) fn is_storage(resource: &Resource) -> bool {
@@ -16,46 +17,64 @@ pub(crate) fn is_storage(resource: &Resource) -> bool {
 }
 
 /// The form to store.
-pub(crate) async fn to_storage(_server: &ApiServer, resource: &Resource, object: Value) -> Result<Value, Status> {
-    Ok(match &resource.conversion {
-        None => object,
-        Some(Conversion::Functions { to_storage, .. }) => to_storage(object),
-        Some(Conversion::Version { stored }) => in_version(object, &api_version(&resource.group, stored)),
-    })
+pub(crate) async fn to_storage(server: &ApiServer, resource: &Resource, object: Value) -> Result<Value, Status> {
+    match &resource.conversion {
+        None => Ok(object),
+        Some(Conversion::Functions { to_storage, .. }) => Ok(to_storage(object)),
+        Some(Conversion::Version { stored }) => {
+            in_version(server, resource, object, &api_version(&resource.group, stored)).await
+        }
+    }
 }
 
 /// The form to serve, of an object as it is stored.
-pub(crate) async fn from_storage(_server: &ApiServer, resource: &Resource, object: Value) -> Result<Value, Status> {
-    if resource.custom.is_some() {
-        return Ok(in_version(object, &resource.api_version()));
+pub(crate) async fn from_storage(server: &ApiServer, resource: &Resource, object: Value) -> Result<Value, Status> {
+    match &resource.conversion {
+        _ if resource.custom.is_some() => in_version(server, resource, object, &resource.api_version()).await,
+        Some(Conversion::Functions { from_storage, .. }) => Ok(from_storage(object)),
+        None | Some(Conversion::Version { .. }) => Ok(object),
     }
-    Ok(match &resource.conversion {
-        Some(Conversion::Functions { from_storage, .. }) => from_storage(object),
-        None | Some(Conversion::Version { .. }) => object,
-    })
 }
 
-/// The same for all objects of a list.
+/// The same for all objects of a list; a webhook is asked once.
 pub(crate) async fn list_from_storage(
     server: &ApiServer,
     resource: &Resource,
     objects: Vec<Value>,
 ) -> Result<Vec<Value>, Status> {
-    let mut served = Vec::with_capacity(objects.len());
-    for object in objects {
-        served.push(from_storage(server, resource, object).await?);
+    match &resource.conversion {
+        _ if resource.custom.is_some() => all_in_version(server, resource, objects, &resource.api_version()).await,
+        Some(Conversion::Functions { from_storage, .. }) => Ok(objects.into_iter().map(from_storage).collect()),
+        None | Some(Conversion::Version { .. }) => Ok(objects),
     }
-    Ok(served)
 }
 
-/// A custom object whose versions differ in nothing but their name (`strategy: None`).
-fn in_version(mut object: Value, wanted: &str) -> Value {
-    if meta::api_version(&object) != wanted
-        && let Some(fields) = object.as_object_mut()
-    {
-        fields.insert("apiVersion".to_owned(), wanted.into());
+async fn in_version(server: &ApiServer, resource: &Resource, object: Value, wanted: &str) -> Result<Value, Status> {
+    if meta::api_version(&object) == wanted {
+        return Ok(object);
     }
-    object
+    let converted = all_in_version(server, resource, vec![object], wanted).await?;
+    converted.into_iter().next().ok_or_else(|| Status::internal("a conversion lost its object"))
+}
+
+/// Custom objects in a version: by their definition's webhook, or by name where versions differ in nothing else.
+async fn all_in_version(
+    server: &ApiServer,
+    resource: &Resource,
+    mut objects: Vec<Value>,
+    wanted: &str,
+) -> Result<Vec<Value>, Status> {
+    if let Some(kind) = resource.custom.as_deref().filter(|kind| kind.conversion().is_some()) {
+        return webhooks::convert(server, resource, kind, objects, wanted).await;
+    }
+    for object in &mut objects {
+        if meta::api_version(object) != wanted
+            && let Some(fields) = object.as_object_mut()
+        {
+            fields.insert("apiVersion".to_owned(), wanted.into());
+        }
+    }
+    Ok(objects)
 }
 
 /// Whether a deleted namespace still has finalizers in its spec.

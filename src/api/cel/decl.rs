@@ -3,7 +3,7 @@
 //! Sizes are for estimating costs before any value exists. Where a schema sets no maximum, the size of a request does.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Map, Value};
 
@@ -142,6 +142,17 @@ impl Decl {
         }
     }
 
+    /// What a property of an object is, by its name in JSON, if expressions can name it.
+    pub(super) fn property(&self, name: &str) -> Option<&Arc<Self>> {
+        let Shape::Object(object) = &self.shape else {
+            return None;
+        };
+        match &object.fields.get(escape(name)?.as_str())?.decl {
+            FieldType::Declared(decl) => Some(decl),
+            FieldType::Plain(_) => None,
+        }
+    }
+
     /// How often a value of this may occur in one object at most.
     pub(super) fn cardinality_max(&self) -> u64 {
         REQUEST_BYTES_MAX / (self.bytes_min + 1)
@@ -233,17 +244,20 @@ fn list_type(schema: &Value) -> ListType {
     }
 }
 
+/// What a resource has at least.
+static TYPE_AND_NAME: LazyLock<Map<String, Value>> = LazyLock::new(|| {
+    let string = serde_json::json!({"type": "string"});
+    let metadata = serde_json::json!({"type": "object", "properties": {"name": string, "generateName": string}});
+    let properties = [("kind", string.clone()), ("apiVersion", string), ("metadata", metadata)];
+    properties.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+});
+
 /// The properties of a schema as expressions see them; a resource has at least a kind and a name.
-fn properties(schema: &Value, place: Place) -> Map<String, Value> {
-    let mut properties = schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
-    if place == Place::Root && !has_type_and_name(&properties) {
-        let string = serde_json::json!({"type": "string"});
-        properties.insert("kind".to_owned(), string.clone());
-        properties.insert("apiVersion".to_owned(), string.clone());
-        let metadata = serde_json::json!({"type": "object", "properties": {"name": string, "generateName": string}});
-        properties.insert("metadata".to_owned(), metadata);
-    }
-    properties
+fn properties(schema: &Value, place: Place) -> impl Iterator<Item = (&String, &Value)> {
+    static NONE: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+    let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&NONE);
+    let more = if place == Place::Root && !has_type_and_name(properties) { &*TYPE_AND_NAME } else { &*NONE };
+    properties.iter().filter(|(name, _)| !more.contains_key(*name)).chain(more)
 }
 
 fn has_type_and_name(properties: &Map<String, Value>) -> bool {
@@ -266,7 +280,7 @@ fn object(schema: &Value, place: Place, name: &str, depth: usize) -> (Object, u6
     let required = schema.get("required").and_then(Value::as_array);
     let mut bytes_min = 2;
     let mut fields = BTreeMap::new();
-    for (property, schema) in &properties(schema, place) {
+    for (property, schema) in properties(schema, place) {
         // The types of ours are declared by identifiers already.
         let Some(identifier) = own_name.map_or_else(|| escape(property), |_| Some(property.clone())) else {
             if let Some(decl) = build(schema, is_embedded(schema), name, depth) {

@@ -446,20 +446,6 @@ impl<'e> Estimator<'e> {
             },
             Rule::Contains => answer(own(target)?.scale(CHARACTER).times(own(first)?.scale(CHARACTER))),
             Rule::StartsWith => answer(own(first)?.scale(CHARACTER)),
-            Rule::StringToBytes => {
-                let size = own(first)?;
-                sized(size.scale(CHARACTER), Span { min: size.min, max: size.max.saturating_mul(4) })
-            }
-            Rule::BytesToString => {
-                let size = own(first)?;
-                sized(size.scale(CHARACTER), Span { min: size.min / 4, max: size.max })
-            }
-            Rule::Quote => {
-                let size = own(first)?;
-                let max = size.max.saturating_mul(2).saturating_add(2);
-                sized(size.scale(CHARACTER), Span { min: size.min.saturating_add(2), max })
-            }
-            Rule::Format => answer(own(target)?.scale(CHARACTER)),
             Rule::Traverse => answer(self.traversal(target?)),
             Rule::Scan => {
                 let size = read()?;
@@ -492,12 +478,6 @@ impl<'e> Estimator<'e> {
             Rule::ContainsIp | Rule::ContainsIpString | Rule::ContainsCidr | Rule::ContainsCidrString => {
                 answer(self.contains_address(rule, first?))
             }
-            Rule::Selector => {
-                let size = self.arg_size(first?);
-                let each = Span::fixed(cost::LIST + cost::OBJECT);
-                let requirements = size.scale(cost::REQUIREMENTS_PER_CHARACTER).times(each);
-                answer(Span::fixed(cost::LIST).plus(size.scale(CHARACTER)).plus(requirements))
-            }
             Rule::Sets(factor) => {
                 let (one, two) = (self.arg_size(first?), self.arg_size(args.get(1)?));
                 answer(one.times(two).times(Span::fixed(factor)).plus(Span::ONE))
@@ -505,14 +485,37 @@ impl<'e> Estimator<'e> {
             Rule::Slice | Rule::Flatten | Rule::Range | Rule::Reverse | Rule::Distinct | Rule::Sort | Rule::SortBy => {
                 self.list_made(rule, target, args)
             }
-            Rule::One
-            | Rule::Logical
-            | Rule::Conditional
-            | Rule::IndexList
-            | Rule::IndexMap
-            | Rule::AddText
-            | Rule::AddList
-            | Rule::End => None,
+            _ => self.by_text(rule, target, first),
+        }
+    }
+
+    /// What a call itself costs that makes a text of another, or a selector of one.
+    fn by_text(&self, rule: Rule, target: Option<&Arg<'_>>, first: Option<&Arg<'_>>) -> Option<Answer> {
+        let own = |arg: Option<&Arg<'_>>| arg.map(|arg| arg.size.unwrap_or(Span::UNKNOWN));
+        let answer = |cost: Span| Some(Answer { cost, size: None });
+        let sized = |cost: Span, size: Span| Some(Answer { cost, size: Some(size) });
+        match rule {
+            Rule::StringToBytes => {
+                let size = own(first)?;
+                sized(size.scale(CHARACTER), Span { min: size.min, max: size.max.saturating_mul(4) })
+            }
+            Rule::BytesToString => {
+                let size = own(first)?;
+                sized(size.scale(CHARACTER), Span { min: size.min / 4, max: size.max })
+            }
+            Rule::Quote => {
+                let size = own(first)?;
+                let max = size.max.saturating_mul(2).saturating_add(2);
+                sized(size.scale(CHARACTER), Span { min: size.min.saturating_add(2), max })
+            }
+            Rule::Format => answer(own(target)?.scale(CHARACTER)),
+            Rule::Selector => {
+                let size = self.arg_size(first?);
+                let each = Span::fixed(cost::LIST + cost::OBJECT);
+                let requirements = size.scale(cost::REQUIREMENTS_PER_CHARACTER).times(each);
+                answer(Span::fixed(cost::LIST).plus(size.scale(CHARACTER)).plus(requirements))
+            }
+            _ => None,
         }
     }
 

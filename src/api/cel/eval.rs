@@ -90,6 +90,10 @@ impl<'a> Machine<'a, '_> {
                 self.meter.charge(cost::SELECT)?;
                 self.inputs.member(*index, name, self.meter)?
             }
+            Root::OptionalMember(index, name) => {
+                self.meter.charge(cost::SELECT)?;
+                Value::Optional(Some(Arc::new(self.inputs.member(*index, name, self.meter)?)))
+            }
             Root::Local(place) => self.local(*place)?,
             Root::Node(node) => self.node(node)?,
             Root::Conditional(parts) => {

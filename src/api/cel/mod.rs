@@ -1,13 +1,13 @@
 //! Kubernetes' CEL: the expressions that definitions of custom resources, webhooks and admission policies hold.
 //!
 //! It must never do IO or read a clock; what an expression asks of the outside ([`admission::authorizer`]) is given.
-//! Sources are hostile: their length and depth are bounded, costs are estimated before a definition is accepted
-//! and metered while an expression runs, and a run stops at its budget.
+//! Sources are hostile: their length and depth are bounded, costs are estimated before a definition is accepted and
+//! metered while an expression runs, and a run stops at its budget.
 //!
 //! Reading order: `syntax`, `lexer`, `parser` and `macros` (text to tree), `issues` (how errors are told), `types`,
-//! `decl` and `env` (what there is to refer to), `check` with `literals` (what a tree means), `functions` (a row an overload), `plan`
-//! and `eval` with `value`, `meter` and `cost` (running it), `estimate` (what it may cost), `program` (all of that
-//! as one), then who needs it: [`rules`] for definitions of custom resources and [`admission`].
+//! `decl` and `env` (what there is to refer to), `check` with `literals` (what a tree means), `functions` (a row an
+//! overload), `plan` and `eval` with `value`, `meter` and `cost` (running it), `estimate` (what it may cost), `program`
+//! (all of that as one), then who needs it: [`rules`] for definitions of custom resources and [`admission`].
 //!
 //! # Why
 //!

@@ -1,6 +1,7 @@
 //! A checked expression as what the evaluator walks: names are numbers, constants are values, patterns are compiled.
 
 use std::collections::BTreeSet;
+use std::ops::Deref as _;
 
 use super::check::{Checked, Reference};
 use super::cost::Rule;
@@ -49,6 +50,8 @@ pub(super) enum Root {
     Variable(usize),
     /// A member of a variable of which only the members are there.
     Member(usize, Box<str>),
+    /// The same, where what follows may be missing.
+    OptionalMember(usize, Box<str>),
     /// A variable of a walk, by its place.
     Local(usize),
     Node(Node),
@@ -155,6 +158,11 @@ impl Planner<'_> {
                 if attribute.qualifiers.is_empty() && self.env.is_composite(*index) =>
             {
                 attribute.root = Root::Member(*index, name);
+            }
+            (Root::Variable(index), Qualifier { step: Step::Constant(Value::String(name)), is_optional: true })
+                if attribute.qualifiers.is_empty() && self.env.is_composite(*index) =>
+            {
+                attribute.root = Root::OptionalMember(*index, name.deref().into());
             }
             // The checker has seen that there is such a member.
             (Root::Variable(index), Qualifier { step: Step::Has(_), .. })

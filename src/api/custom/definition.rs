@@ -104,6 +104,7 @@ fn row(definition: &Value, version: &Value, storage: &str) -> Resource {
             has_status: has(subresources, "status"),
             scale: Some(part(subresources, "scale")).filter(|scale| scale.is_object()).map(scale),
             deprecation: deprecation(version, &own),
+            conversion: conversion(part(spec, "conversion")),
             is_ending: meta::deletion_timestamp(definition).is_some(),
             rules: Rules::compile(&published),
             schema,
@@ -137,6 +138,10 @@ fn scale(scale: &Value) -> Scale {
         found: pointer("statusReplicasPath"),
         selector: Some(pointer("labelSelectorPath")).filter(|path| !path.is_empty()).unwrap_or_else(|| "/-".to_owned()),
     }
+}
+
+fn conversion(conversion: &Value) -> Option<Value> {
+    (text(conversion, "strategy") == "Webhook").then(|| part(conversion, "webhook").clone())
 }
 
 fn selectable(version: &Value) -> Vec<(Name, JsonPath)> {

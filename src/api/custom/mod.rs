@@ -44,6 +44,9 @@ pub struct Kind {
     scale: Option<Scale>,
     /// What whoever uses a deprecated version is told.
     deprecation: Option<String>,
+    /// How objects become those of another version: the definition's `conversion.webhook`; `None` where versions differ in
+    /// nothing but their name.
+    conversion: Option<Value>,
     /// Whether the definition is going, and with it all objects.
     is_ending: bool,
 }
@@ -232,6 +235,12 @@ impl Kind {
     #[must_use]
     pub fn scale(&self) -> Option<&Scale> {
         self.scale.as_ref()
+    }
+
+    /// The webhook that converts between versions, if one does.
+    #[must_use]
+    pub fn conversion(&self) -> Option<&Value> {
+        self.conversion.as_ref()
     }
 
     /// What whoever uses the version is told.

@@ -2,6 +2,7 @@
 
 mod custom;
 pub(crate) mod door;
+mod extending;
 mod keeping;
 mod listing;
 mod protobuf;

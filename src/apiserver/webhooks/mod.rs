@@ -6,11 +6,13 @@
 //! [`mutate`] and [`validate`].
 
 mod clients;
+mod convert;
 mod hooks;
 mod mutate;
 mod validate;
 
 pub(crate) use clients::Clients;
+pub(crate) use convert::convert;
 pub(crate) use hooks::Hooks;
 pub(crate) use mutate::mutate;
 pub(crate) use validate::validate;

@@ -2,8 +2,8 @@
 //!
 //! A [`Compiler`] makes [`Expression`]s of sources; what they may refer to is a [`Scope`], what they must answer an
 //! [`Answers`]. For each object, and for each group of expressions that upstream evaluates together, an [`Evaluation`]
-//! runs them on its [`Inputs`] within a budget. `variables` are evaluated when an expression first asks for them, once an
-//! evaluation.
+//! runs them on its [`Inputs`] within a budget. `variables` are evaluated when an expression first asks for them, once
+//! an evaluation.
 
 pub mod authorizer;
 mod compile;

@@ -12,7 +12,10 @@ use super::super::types::Type;
 pub(super) static REQUEST: LazyLock<Decl> = LazyLock::new(|| {
     let string = json!({"type": "string"});
     let strings = json!({"type": "array", "items": string});
-    let version = |name: &str, last: &str| json!({"$name": name, "type": "object", "properties": {"group": string, "version": string, last: string}});
+    let version = |name: &str, last: &str| {
+        let properties = json!({"group": string, "version": string, last: string});
+        json!({"$name": name, "type": "object", "properties": properties})
+    };
     let kind = version("kubernetes.GroupVersionKind", "kind");
     let resource = version("kubernetes.GroupVersionResource", "resource");
     let user = json!({"$name": "kubernetes.UserInfo", "type": "object", "properties": {

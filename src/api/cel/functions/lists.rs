@@ -13,20 +13,38 @@ const RANGE_MAX: i64 = 1_000_000;
 
 macro_rules! comparable {
     ($($kind:literal),*) => {
-        &[
-            $(
-                row(concat!("list_", $kind, "_is_sorted_bool"), concat!("list(", $kind, ")#isSorted() -> bool"), Rule::Traverse, is_sorted),
-                row(concat!("list_", $kind, "_max_", $kind), concat!("list(", $kind, ")#max() -> ", $kind), Rule::Traverse, max),
-                row(concat!("list_", $kind, "_min_", $kind), concat!("list(", $kind, ")#min() -> ", $kind), Rule::Traverse, min),
-                row(concat!("list_", $kind, "_sort"), concat!("list(", $kind, ")#sort() -> list(", $kind, ")"), Rule::Sort, sort),
-                row(
-                    concat!("list_", $kind, "_sortByAssociatedKeys"),
-                    concat!("list(T)#@sortByAssociatedKeys(list(", $kind, ")) -> list(T)"),
-                    Rule::SortBy,
-                    sort_by,
-                ),
-            )*
-        ]
+        &[$(
+            row(
+                concat!("list_", $kind, "_is_sorted_bool"),
+                concat!("list(", $kind, ")#isSorted() -> bool"),
+                Rule::Traverse,
+                is_sorted,
+            ),
+            row(
+                concat!("list_", $kind, "_max_", $kind),
+                concat!("list(", $kind, ")#max() -> ", $kind),
+                Rule::Traverse,
+                max,
+            ),
+            row(
+                concat!("list_", $kind, "_min_", $kind),
+                concat!("list(", $kind, ")#min() -> ", $kind),
+                Rule::Traverse,
+                min,
+            ),
+            row(
+                concat!("list_", $kind, "_sort"),
+                concat!("list(", $kind, ")#sort() -> list(", $kind, ")"),
+                Rule::Sort,
+                sort,
+            ),
+            row(
+                concat!("list_", $kind, "_sortByAssociatedKeys"),
+                concat!("list(T)#@sortByAssociatedKeys(list(", $kind, ")) -> list(T)"),
+                Rule::SortBy,
+                sort_by,
+            ),
+        )*]
     };
 }
 

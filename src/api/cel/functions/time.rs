@@ -18,8 +18,8 @@ const SECONDS: std::ops::RangeInclusive<i128> = -62_135_596_800..=253_402_300_79
 const SECOND: i128 = 1_000_000_000;
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
-/// A point in time, in nanoseconds since 1970. Unlike jiff's it reaches to the end of the year 9999, which is how people
-/// write that something never ends.
+/// A point in time, in nanoseconds since 1970. Unlike jiff's it reaches to the end of the year 9999, which is how
+/// people write that something never ends.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Point(i128);
 

@@ -1,5 +1,7 @@
 //! What is wrong with the rules of a definition when it is written.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::super::decl::{Decl, Place, is_embedded};
@@ -33,8 +35,8 @@ pub enum CostLimit {
 #[must_use]
 pub fn check(schema: &Value, path: &Path, limit: CostLimit) -> ErrorList {
     let mut checker = Checker { limit, total: 0, expensive: Vec::new(), errors: Vec::new() };
-    let context = Context { is_within: false, cardinality: Some(1), uncorrelatable: None, is_compiled: true };
-    checker.schema(schema, path, Place::Root, &context, DEPTH_MAX);
+    let context = Context { decl: None, cardinality: Some(1), uncorrelatable: None, is_compiled: true };
+    checker.schema(schema, path, Place::Root, context, DEPTH_MAX);
     if checker.total > SCHEMA_COST_MAX {
         for (_, path) in std::mem::take(&mut checker.expensive) {
             let message = "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema";
@@ -57,8 +59,8 @@ struct Checker {
 /// What holds at a place in the schema.
 #[derive(Clone)]
 struct Context {
-    /// Whether a rule stands here or above.
-    is_within: bool,
+    /// What the values are, if there is a rule here or around.
+    decl: Option<Arc<Decl>>,
     /// How many values there can be in one object, if anything limits them.
     cardinality: Option<u64>,
     /// Above which place old and new values cannot be told to belong together.
@@ -67,42 +69,59 @@ struct Context {
     is_compiled: bool,
 }
 
+impl Context {
+    /// What holds in a schema at this place, but for what its values are.
+    fn inner(&self, schema: &Value) -> Self {
+        Self { cardinality: inner_cardinality(schema, self.cardinality), decl: None, ..self.clone() }
+    }
+}
+
 impl Checker {
     /// Checks a schema and what is in it; whether all of its rules have the form of rules.
-    fn schema(&mut self, schema: &Value, path: &Path, place: Place, context: &Context, depth: usize) -> bool {
+    fn schema(&mut self, schema: &Value, path: &Path, place: Place, mut context: Context, depth: usize) -> bool {
         let Some(depth) = depth.checked_sub(1) else {
             return true;
         };
         let rules = rules(schema);
-        let is_within = context.is_within || !rules.is_empty();
-        let context = Context { is_within, ..context.clone() };
-        let mut is_well_formed = true;
-        let inner = Context { cardinality: inner_cardinality(schema, context.cardinality), ..context.clone() };
-        if let Some(values) = schema.get("additionalProperties").filter(|values| values.is_object()) {
-            let path = path.child("additionalProperties");
-            is_well_formed &= self.schema(values, &path, is_embedded(values), &inner, depth);
+        if context.decl.is_none() && context.is_compiled && !rules.is_empty() {
+            context.decl = Decl::of(schema, place, SELF_TYPE);
         }
-        for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
-            let mut inner = inner.clone();
-            if !is_correlatable(schema) {
-                inner.uncorrelatable.get_or_insert_with(|| path.clone());
-            }
-            let path = path.child("properties").key(name);
-            is_well_formed &= self.schema(property, &path, is_embedded(property), &inner, depth);
-        }
+        let mut is_well_formed = self.members(schema, path, &context, depth);
         is_well_formed &= self.combinations(schema, path, &context, depth);
         if let Some(items) = schema.get("items").filter(|items| items.is_object()) {
-            let mut inner = inner;
+            let mut inner = context.inner(schema);
+            inner.decl = context.decl.as_ref().and_then(|decl| decl.element().cloned());
             if schema.get("x-kubernetes-list-type").and_then(Value::as_str) != Some("map") {
                 inner.uncorrelatable.get_or_insert_with(|| path.clone());
             }
-            is_well_formed &= self.schema(items, &path.child("items"), is_embedded(items), &inner, depth);
+            is_well_formed &= self.schema(items, &path.child("items"), is_embedded(items), inner, depth);
         }
         for (index, rule) in rules.iter().enumerate() {
             is_well_formed &= self.form(rule, &path.child("x-kubernetes-validations").index(index), schema);
         }
         if is_well_formed && context.is_compiled && !rules.is_empty() {
-            self.rules(schema, path, place, &context);
+            self.rules(schema, path, &context);
+        }
+        is_well_formed
+    }
+
+    /// Checks the members of an object or map.
+    fn members(&mut self, schema: &Value, path: &Path, context: &Context, depth: usize) -> bool {
+        let mut is_well_formed = true;
+        if let Some(values) = schema.get("additionalProperties").filter(|values| values.is_object()) {
+            let mut inner = context.inner(schema);
+            inner.decl = context.decl.as_ref().and_then(|decl| decl.element().cloned());
+            let path = path.child("additionalProperties");
+            is_well_formed &= self.schema(values, &path, is_embedded(values), inner, depth);
+        }
+        for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            let mut inner = context.inner(schema);
+            inner.decl = context.decl.as_ref().and_then(|decl| decl.property(name).cloned());
+            if !is_correlatable(schema) {
+                inner.uncorrelatable.get_or_insert_with(|| path.clone());
+            }
+            let path = path.child("properties").key(name);
+            is_well_formed &= self.schema(property, &path, is_embedded(property), inner, depth);
         }
         is_well_formed
     }
@@ -111,13 +130,13 @@ impl Checker {
         let context = Context { is_compiled: false, ..context.clone() };
         let mut is_well_formed = true;
         if let Some(not) = schema.get("not") {
-            is_well_formed &= self.schema(not, &path.child("not"), Place::Inside, &context, depth);
+            is_well_formed &= self.schema(not, &path.child("not"), Place::Inside, context.clone(), depth);
         }
         for name in ["allOf", "oneOf", "anyOf"] {
             let schemas = schema.get(name).and_then(Value::as_array).into_iter().flatten();
             for (index, schema) in schemas.enumerate() {
                 let path = path.child(name).index(index);
-                is_well_formed &= self.schema(schema, &path, Place::Inside, &context, depth);
+                is_well_formed &= self.schema(schema, &path, Place::Inside, context.clone(), depth);
             }
         }
         is_well_formed
@@ -164,9 +183,9 @@ impl Checker {
     }
 
     /// Compiles the rules of a schema.
-    fn rules(&mut self, schema: &Value, path: &Path, place: Place, context: &Context) {
+    fn rules(&mut self, schema: &Value, path: &Path, context: &Context) {
         let at = path.child("x-kubernetes-validations");
-        let Some(decl) = Decl::of(schema, place, SELF_TYPE) else {
+        let Some(decl) = &context.decl else {
             self.errors.push(Error::internal(
                 at,
                 "internal error: failed to construct type information for x-kubernetes-validations rules: unable to \
@@ -177,7 +196,7 @@ impl Checker {
         let cardinality = context.cardinality.unwrap_or_else(|| decl.cardinality_max());
         for (index, rule) in rules(schema).iter().enumerate() {
             let at = at.index(index);
-            let compiled = compile(rule, Some(&decl), schema);
+            let compiled = compile(rule, Some(decl), schema);
             self.cost(&compiled, &at, cardinality);
             self.compiled(rule, &compiled, &at, context);
         }

@@ -1,7 +1,7 @@
 //! The rules of a custom resource: `x-kubernetes-validations` of a structural schema.
 //!
-//! [`check()`] tells what is wrong with the rules of a definition; [`Rules`] are those of a definition that was accepted,
-//! compiled once, to validate objects with.
+//! [`check()`] tells what is wrong with the rules of a definition; [`Rules`] are those of a definition that was
+//! accepted, compiled once, to validate objects with.
 
 mod check;
 mod compile;
@@ -53,11 +53,11 @@ struct Node {
 }
 
 impl Rules {
-    /// Compiles all rules of the schema of a custom resource. Rules of a definition that was accepted compile; should one
-    /// not, objects are told so.
+    /// Compiles all rules of the schema of a custom resource. Rules of a definition that was accepted compile; should
+    /// one not, objects are told so.
     #[must_use]
     pub fn compile(schema: &Value) -> Self {
-        Self { root: build(schema, schema, Place::Root, DEPTH_MAX).map(Box::new) }
+        Self { root: build(schema, schema, (Place::Root, None), DEPTH_MAX).map(Box::new) }
     }
 
     /// Whether there is no rule.
@@ -67,32 +67,39 @@ impl Rules {
     }
 }
 
-/// The rules in `rules`, a part of an `allOf` or the schema itself, on values that `schema` is of.
-fn build(rules: &Value, schema: &Value, place: Place, depth: usize) -> Option<Node> {
+/// The rules in `rules`, a part of an `allOf` or the schema itself, on values that `schema` is of; where that stands,
+/// and what its values are if a schema around it has rules.
+fn build(rules: &Value, schema: &Value, place: (Place, Option<&Arc<Decl>>), depth: usize) -> Option<Node> {
     let depth = depth.checked_sub(1)?;
-    let child = |rules: &Value, schema: &Value| build(rules, schema, is_embedded(schema), depth);
+    let has_rules = rules.get("x-kubernetes-validations").and_then(Value::as_array).is_some_and(|own| !own.is_empty());
+    let decl = match place.1 {
+        Some(decl) => Some(Arc::clone(decl)),
+        None if has_rules => Decl::of(schema, place.0, SELF_TYPE),
+        None => None,
+    };
+    let child = |rules: &Value, schema: &Value, decl| build(rules, schema, (is_embedded(schema), decl), depth);
     let both = |name: &str| {
         let is_schema = |value: &&Value| value.is_object();
         let rules = rules.get(name).filter(is_schema)?;
-        child(rules, schema.get(name).filter(is_schema)?).map(Box::new)
+        let element = decl.as_ref().and_then(|decl| decl.element());
+        child(rules, schema.get(name).filter(is_schema)?, element).map(Box::new)
     };
     let mut properties = BTreeMap::new();
     for (name, rules) in rules.get("properties").and_then(Value::as_object).into_iter().flatten() {
         let Some(schema) = schema.get("properties").and_then(|properties| properties.get(name)) else {
             continue;
         };
-        if let Some(node) = child(rules, schema) {
+        if let Some(node) = child(rules, schema, decl.as_ref().and_then(|decl| decl.property(name))) {
             properties.insert(name.as_str().into(), node);
         }
     }
     let all_of = rules.get("allOf").and_then(Value::as_array).into_iter().flatten();
-    let all_of: Vec<Node> = all_of.filter_map(|rules| build(rules, schema, place, depth)).collect();
+    let all_of: Vec<Node> = all_of.filter_map(|rules| build(rules, schema, (place.0, decl.as_ref()), depth)).collect();
     let (items, additional) = (both("items"), both("additionalProperties"));
     let own = rules.get("x-kubernetes-validations").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if own.is_empty() && all_of.is_empty() && items.is_none() && additional.is_none() && properties.is_empty() {
         return None;
     }
-    let decl = if own.is_empty() { None } else { Decl::of(schema, place, SELF_TYPE) };
     let map_type = schema.get("x-kubernetes-map-type").and_then(Value::as_str);
     Some(Node {
         kind: schema.get("type").and_then(Value::as_str).unwrap_or_default().into(),

@@ -21,8 +21,8 @@ const OUT_OF_BUDGET: &str =
     "validation failed due to running out of cost budget, no further validation rules will be run";
 
 impl Rules {
-    /// What rules say of an object, and of the change from `old` if it is one. `budget` is what the rules may still cost
-    /// ([`super::OBJECT_COST_MAX`] for a whole object); it is less afterwards, and negative when it ran out.
+    /// What rules say of an object, and of the change from `old` if it is one. `budget` is what the rules may still
+    /// cost ([`super::OBJECT_COST_MAX`] for a whole object); it is less afterwards, and negative when it ran out.
     #[must_use]
     pub fn validate(&self, new: &Json, old: Option<&Json>, path: &Path, budget: &mut i64) -> ErrorList {
         let mut run = Run { errors: Vec::new(), budget: *budget };
@@ -199,13 +199,13 @@ impl Run {
         }
         let kind = node.kind.as_ref();
         if self.budget <= 0 {
-            return self.stop(Error::invalid(path, kind, OUT_OF_BUDGET));
+            return self.stop(Error::invalid(shown(path), kind, OUT_OF_BUDGET));
         }
         for rule in &node.rules {
             let program = match &rule.program {
                 None => continue,
                 Some(Err(detail)) => {
-                    self.errors.push(Error::invalid(path, kind, format!("rule compile error: {detail}")));
+                    self.errors.push(Error::invalid(shown(path), kind, format!("rule compile error: {detail}")));
                     continue;
                 }
                 Some(Ok(program)) => program,
@@ -240,7 +240,7 @@ impl Run {
         let mut meter = Meter::new(CALL_COST_MAX);
         let outcome = program.program.run(selves, &mut meter);
         if !self.spend(meter.cost()) {
-            self.stop(Error::invalid(path, kind, OUT_OF_BUDGET))?;
+            self.stop(Error::invalid(shown(path), kind, OUT_OF_BUDGET))?;
         }
         let told = rule.told();
         match outcome {
@@ -250,7 +250,7 @@ impl Run {
                 let detail = format!(
                     "'{error}': no further validation rules will be run due to call cost exceeds limit for rule: {told}"
                 );
-                self.stop(Error::invalid(path, kind, detail)).map(|()| true)
+                self.stop(Error::invalid(shown(path), kind, detail)).map(|()| true)
             }
             Err(CelError::Failed(message)) => {
                 let detail = if message.starts_with("no such overload") {
@@ -261,7 +261,7 @@ impl Run {
                 } else {
                     format!("{message} evaluating rule: {told}")
                 };
-                self.errors.push(Error::invalid(path, kind, detail));
+                self.errors.push(Error::invalid(shown(path), kind, detail));
                 Ok(true)
             }
         }
@@ -296,7 +296,7 @@ impl Run {
             Message::None => rule.message.trim().to_owned(),
             Message::Stops(detail) => {
                 if !is_excused {
-                    self.errors.push(Error::invalid(&path, kind, detail));
+                    self.errors.push(Error::invalid(shown(&path), kind, detail));
                 }
                 self.budget = -1;
                 return Err(Stopped);
@@ -337,13 +337,18 @@ impl Run {
 
 fn error(path: &Path, value: Option<&Json>, detail: String, reason: Option<&str>) -> Error {
     match (reason, value) {
-        (Some("FieldValueForbidden"), _) => Error::forbidden(path, detail),
-        (Some("FieldValueRequired"), _) => Error::required(path, detail),
-        (Some("FieldValueDuplicate"), Some(value)) => Error::duplicate(path, value.clone()),
-        (Some("FieldValueDuplicate"), None) => Error::duplicate_unshown(path),
-        (_, Some(value)) => Error::invalid(path, value.clone(), detail),
-        (_, None) => Error::invalid_unshown(path, detail),
+        (Some("FieldValueForbidden"), _) => Error::forbidden(shown(path), detail),
+        (Some("FieldValueRequired"), _) => Error::required(shown(path), detail),
+        (Some("FieldValueDuplicate"), Some(value)) => Error::duplicate(shown(path), value.clone()),
+        (Some("FieldValueDuplicate"), None) => Error::duplicate_unshown(shown(path)),
+        (_, Some(value)) => Error::invalid(shown(path), value.clone(), detail),
+        (_, None) => Error::invalid_unshown(shown(path), detail),
     }
+}
+
+/// A path as upstream tells it, which has a word for the root.
+fn shown(path: &Path) -> &str {
+    if path.as_str().is_empty() { "<nil>" } else { path.as_str() }
 }
 
 /// The old items of a list by their keys.

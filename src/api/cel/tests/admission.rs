@@ -77,6 +77,7 @@ fn variables_see_those_before_them() {
     let variables = [("replicas", "object.spec.replicas"), ("double", "variables.replicas * 2")];
     assert_eq!(run(&variables, "variables.double == 6 && variables.replicas == 3"), Ok(Answer::Bool(true)));
     assert_eq!(run(&variables, "has(variables.double)"), Ok(Answer::Bool(true)));
+    assert_eq!(run(&variables, "variables.?double.orValue(0) == 6"), Ok(Answer::Bool(true)));
     assert_eq!(
         run(&[("broken", "object.nothing")], "variables.broken == 1"),
         Err("expression 'variables.broken == 1' resulted in error: composited variable \"broken\" fails to evaluate: \

@@ -132,7 +132,7 @@ fn one_rule_may_not_spend_everything() {
         validated(&schema, &json!(vec![1; 2000]), None),
         ["Invalid value: \"array\": 'operation cancelled: actual cost limit exceeded': no further validation rules \
           will be run due to call cost exceeds limit for rule: self.all(x, self.all(y, true))"]
-        .map(|message| format!(": {message}"))
+        .map(|message| format!("<nil>: {message}"))
     );
 }
 
@@ -152,7 +152,7 @@ fn resources_have_a_name_and_formats_have_types() {
     let good = json!({"metadata": metadata, "when": "2024-01-01T00:00:00Z", "a-b": "x", "either": 2});
     assert_eq!(validated(&schema, &good, None), [""; 0]);
     let bad = json!({"metadata": {"name": "b"}, "when": "2023-01-01T00:00:00Z", "a-b": "y", "either": "y"});
-    let expected = ["name", "when", "dash", "either"].map(|message| format!(": Invalid value: {message}"));
+    let expected = ["name", "when", "dash", "either"].map(|message| format!("<nil>: Invalid value: {message}"));
     assert_eq!(validated(&schema, &bad, None), expected);
 }
 
