@@ -27,8 +27,9 @@ use crate::{authorization, metrics, own_group, respond, version};
 /// The versions of discovery in one document, which is written in JSON.
 const AGGREGATED: [(&str, Discovery); 2] = [("v2", Discovery::V2), ("v2beta1", Discovery::V2Beta1)];
 
-/// OpenAPI v2 in protobuf, as kubectl's older commands ask for it.
-const OPENAPI_V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// OpenAPI v2 in protobuf, as kubectl's older commands and helm get it. They ask with an `@` in the place of the second
+/// dot, which no media type may hold: a client that reads the answer's strictly refuses it.
+const OPENAPI_V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// Documents that were built, by path and form, each with the rows that it was made of. There are as many as group
 /// versions, times the forms.

@@ -1,7 +1,7 @@
 //! What is said beside the body, and bodies too large for a table.
 
 use http::Request;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use serde_json::{Value, json};
 
 use crate::session::Session;
@@ -61,6 +61,16 @@ async fn a_client_that_knows_a_discovery_document_is_not_sent_it_again() {
         assert_eq!((again.status().as_u16(), again.body().len()), (304, 0), "{path}");
         let changed = session.send(get(path).header(IF_NONE_MATCH, "\"other\"").body(String::new()).unwrap()).await;
         assert_eq!((changed.status().as_u16(), changed.body()), (200, first.body()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_description_in_protobuf_is_named_by_a_valid_media_type() {
+    let session = Session::start().await;
+    let named = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    for asked in [named, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"] {
+        let response = session.send(get("/openapi/v2").header(ACCEPT, asked).body(String::new()).unwrap()).await;
+        assert_eq!(response.headers().get(CONTENT_TYPE).unwrap(), named, "for {asked}");
     }
 }
 
