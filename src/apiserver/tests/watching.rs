@@ -84,6 +84,8 @@ async fn a_forgotten_revision_is_gone() {
     cluster.ask(Method::DELETE, &format!("{MAPS}/a"), Value::Null).await;
     cluster.store.compact(cluster.store.revision()).await.unwrap();
     let cluster = cluster.restart().await;
-    let (code, refused) = cluster.get(&format!("{MAPS}?watch=1&resourceVersion=1")).await;
-    assert_eq!((code, refused["reason"].as_str()), (410, Some("Expired")));
+    let (code, event) = cluster.get(&format!("{MAPS}?watch=1&resourceVersion=1")).await;
+    let refused = &event["object"];
+    assert_eq!((code, event["type"].as_str()), (200, Some("ERROR")), "a watch is told by an event");
+    assert_eq!((refused["code"].as_u64(), refused["reason"].as_str()), (Some(410), Some("Expired")), "{refused}");
 }

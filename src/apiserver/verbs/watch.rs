@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use store::Revision;
 
 use super::Call;
-use crate::cache::{self, Event, Object, Subscription};
+use crate::cache::{self, Cache, Event, Object, Subscription, TooOld};
 use crate::conversion;
 use crate::negotiate::{Format, MetaVersion, STREAM_MEDIA_TYPES, Shape};
 use crate::objects;
@@ -65,17 +65,25 @@ pub(crate) fn serve(call: Call) -> Result<Response<Body>, Status> {
     let content_type = call.accepted.format.stream_content_type();
     let content_type = content_type.ok_or_else(|| Status::not_acceptable_form(STREAM_MEDIA_TYPES))?;
 
-    let watch = Watch::begin(call, selection, &options)?;
-    let mut response = Response::new(Body::from_stream(watch.stream()));
+    let format = call.accepted.format;
+    let cache = call.objects().cache(&call.resource)?;
+    let body = match Watch::begin(call, &cache, selection, &options) {
+        Ok(watch) => Body::from_stream(watch.stream()),
+        // As upstream: what a request that is understood cannot have is told by an event, which is where clients look.
+        Err(too_old) => Body::from(error_frame(format, &Status::expired(too_old.to_string()))),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = StatusCode::OK;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     Ok(response)
 }
 
 impl Watch {
-    fn begin(call: Call, selection: Selection, options: &ListOptions) -> Result<Self, Status> {
+    /// # Errors
+    ///
+    /// When the changes after the revision that `options` name are forgotten.
+    fn begin(call: Call, cache: &Cache, selection: Selection, options: &ListOptions) -> Result<Self, TooOld> {
         let caches = call.objects().caches().clone();
-        let cache = call.objects().cache(&call.resource)?;
         let interest = selection.interest();
         let mut initial = VecDeque::new();
         let mut end_of_initial = None;
@@ -92,10 +100,7 @@ impl Watch {
                 begun
             }
             At::Newest | At::Any => from_now(&mut initial),
-            At::NotOlderThan(revision) | At::Exact(revision) => {
-                let subscription = cache.watch(revision, interest.clone());
-                (subscription.map_err(|error| Status::expired(error.to_string()))?, revision)
-            }
+            At::NotOlderThan(revision) | At::Exact(revision) => (cache.watch(revision, interest.clone())?, revision),
         };
         let now = Instant::now();
         let duration = match options.timeout_seconds {
@@ -196,7 +201,7 @@ impl Watch {
             // Who leaves the selection is shown as it was last seen, under the revision of the change.
             (Some(previous), "DELETED") if !event.is_deletion => match previous.at_revision(event.object.revision) {
                 Ok(object) => self.object_frame(kind, &object).await,
-                Err(error) => self.error_frame(&objects::unreadable(error)),
+                Err(error) => error_frame(self.call.accepted.format, &objects::unreadable(error)),
             },
             _ => self.object_frame(kind, &event.object).await,
         })
@@ -216,7 +221,7 @@ impl Watch {
         if let Some(direct) = protobuf::direct(&self.call.accepted, &self.call.resource) {
             return match protobuf::object(direct, &self.call.resource, object) {
                 Ok(object) => protobuf::frame(kind, &object),
-                Err(status) => self.error_frame(&status),
+                Err(status) => error_frame(self.call.accepted.format, &status),
             };
         }
         let served = match object.to_value() {
@@ -225,7 +230,7 @@ impl Watch {
         };
         match served {
             Ok(value) => self.value_frame(kind, &value),
-            Err(status) => self.error_frame(&status),
+            Err(status) => error_frame(self.call.accepted.format, &status),
         }
     }
 
@@ -236,8 +241,8 @@ impl Watch {
             Shape::Table(version) => self.table(version, value),
         };
         match shaped {
-            Ok(shaped) => self.written(kind, &shaped),
-            Err(status) => self.error_frame(&status),
+            Ok(shaped) => written(self.call.accepted.format, kind, &shaped),
+            Err(status) => error_frame(self.call.accepted.format, &status),
         }
     }
 
@@ -286,22 +291,22 @@ impl Watch {
             }
             Shape::Whole => json!({"kind": resource.kind, "apiVersion": resource.api_version(), "metadata": metadata}),
         };
-        self.written("BOOKMARK", &object)
+        written(self.call.accepted.format, "BOOKMARK", &object)
     }
+}
 
-    fn error_frame(&self, status: &Status) -> Bytes {
-        self.written("ERROR", &status.to_value())
+fn error_frame(format: Format, status: &Status) -> Bytes {
+    written(format, "ERROR", &status.to_value())
+}
+
+/// A frame around a value in the client's format.
+fn written(format: Format, kind: &str, object: &Value) -> Bytes {
+    if format != Format::Protobuf {
+        return Bytes::from(format!("{}\n", json!({"type": kind, "object": object})));
     }
-
-    /// A frame around a value in the client's format.
-    fn written(&self, kind: &str, object: &Value) -> Bytes {
-        if self.call.accepted.format != Format::Protobuf {
-            return Bytes::from(format!("{}\n", json!({"type": kind, "object": object})));
-        }
-        match protobuf::value(object) {
-            Ok(object) => protobuf::frame(kind, &object),
-            // A status always has a message, so that this does not go on.
-            Err(status) => protobuf::frame("ERROR", &protobuf::value(&status.to_value()).unwrap_or_default()),
-        }
+    match protobuf::value(object) {
+        Ok(object) => protobuf::frame(kind, &object),
+        // A status always has a message, so that this does not go on.
+        Err(status) => protobuf::frame("ERROR", &protobuf::value(&status.to_value()).unwrap_or_default()),
     }
 }
