@@ -14,6 +14,7 @@ mod control;
 mod crash;
 mod examples;
 mod nodes;
+mod operators;
 mod pods;
 mod processes;
 mod programs;
