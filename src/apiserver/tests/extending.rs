@@ -238,7 +238,7 @@ async fn rules_of_a_definition_are_asked_of_objects_and_of_changes() {
     let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
             "min": {"type": "integer"}, "max": {"type": "integer"}},
         "x-kubernetes-validations": [{"rule": "self.min <= self.max", "message": "min is above max"},
-            {"rule": "self.max >= oldSelf.max", "messageExpression": "'was ' + string(oldSelf.max)"}]}}});
+            {"rule": "self.max >= oldSelf.max", "messageExpression": "oldSelf.max > 1 ? 'was more' : 'was less'"}]}}});
     define(&cluster, definition(&schema, json!({"strategy": "None"}))).await;
     let path = "/apis/example.com/v1/namespaces/default/boats";
     let (code, refused) = cluster.ask(Method::POST, path, boat("v1", json!({"min": 3, "max": 2}))).await;
@@ -249,7 +249,7 @@ async fn rules_of_a_definition_are_asked_of_objects_and_of_changes() {
     let mut changed = made;
     changed["spec"]["max"] = 1.into();
     let (code, refused) = cluster.ask(Method::PUT, &format!("{path}/a"), changed).await;
-    assert!(code == 422 && message(&refused).ends_with(": was 2"), "{refused}");
+    assert!(code == 422 && message(&refused).ends_with(": was more"), "{refused}");
 
     let mut wrong = definition(&schema, json!({"strategy": "None"}));
     wrong["metadata"]["name"] = "ships.example.com".into();
