@@ -307,7 +307,8 @@ mod tests {
 
     #[test]
     fn a_policy_that_changes_objects_says_how() {
-        let mutation = json!({"patchType": "JSONPatch", "jsonPatch": {"expression": "[JSONPatch{op: 'remove', path: '/a'}]"}});
+        let mutation =
+            json!({"patchType": "JSONPatch", "jsonPatch": {"expression": "[JSONPatch{op: 'remove', path: '/a'}]"}});
         check(&mutating(&policy(json!({"reinvocationPolicy": "Never", "mutations": [mutation]}))), &[]);
         check(
             &mutating(&policy(json!({"mutations": [{}, {"patchType": "Odd"},
