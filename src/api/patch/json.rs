@@ -50,6 +50,9 @@ pub fn json_patch(document: &Value, patch: &Value) -> Result<Value, PatchError> 
                 )));
             }
         }
+        if is_test_of_absence(&patched, operation) {
+            continue;
+        }
         json_patch::patch(&mut patched, std::slice::from_ref(operation))
             .map_err(|error| PatchError::Unfit(error.to_string()))?;
     }
@@ -57,6 +60,16 @@ pub fn json_patch(document: &Value, patch: &Value) -> Result<Value, PatchError> 
         return Err(PatchError::Unfit("exceeded max depth".to_owned()));
     }
     Ok(patched)
+}
+
+/// Whether the operation tests that a field is null and the object has no such field, which is the same to upstream.
+/// Operators add their first finalizer by this, so that two do not overwrite one another.
+fn is_test_of_absence(document: &Value, operation: &PatchOperation) -> bool {
+    let PatchOperation::Test(test) = operation else { return false };
+    let path = test.path.as_str();
+    let Some((parent, _)) = path.rsplit_once('/') else { return false };
+    let is_in_object = document.pointer(parent).is_some_and(Value::is_object);
+    test.value.is_null() && is_in_object && document.pointer(path).is_none()
 }
 
 /// Whether values lie in one another more than `depth` times.
@@ -108,6 +121,26 @@ mod tests {
             many.into(),
             Err(|e| e.to_string() == "The allowed maximum operations in a JSON patch is 10000, got 10001"),
         );
+    }
+
+    #[test]
+    fn what_is_not_there_is_null() {
+        let add = json!({"op": "add", "path": "/data/f", "value": ["x"]});
+        check(
+            json!([{"op": "test", "path": "/data/f", "value": null}, add]),
+            Ok(json!({"data": {"a": "1", "l": [1, 2], "f": ["x"]}})),
+        );
+        for (path, value) in [
+            ("/data/a", Value::Null),
+            ("/data/f", json!("")),
+            ("/data/none/f", Value::Null),
+            ("/data/l/2", Value::Null),
+        ] {
+            check(
+                json!([{"op": "test", "path": path, "value": value}]),
+                Err(|error| matches!(error, PatchError::Unfit(_))),
+            );
+        }
     }
 
     #[test]
