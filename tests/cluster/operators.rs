@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::task;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -97,15 +98,15 @@ async fn declare(client: &Client) {
     tokio::time::timeout(DEADLINE, established).await.unwrap().unwrap();
 }
 
-/// Runs the operator until the test ends.
-fn operate(client: &Client) {
+/// Runs the operator for as long as the answer is kept.
+fn operate(client: &Client) -> task::Task<()> {
     let whales: Api<Whale> = Api::namespaced(client.clone(), "default");
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
     let controller = Controller::new(whales, watcher::Config::default()).owns(maps, watcher::Config::default());
     let retry =
         |_: Arc<Whale>, _: &finalizer::Error<kube::Error>, _: Arc<Client>| Action::requeue(Duration::from_secs(1));
     let run = controller.run(reconcile, retry, Arc::new(client.clone())).for_each(|_| async {});
-    base::task::spawn("operator", run);
+    task::spawn("operator", run)
 }
 
 /// Waits until an object is as it should be; it says what it is when the time is over.
@@ -129,7 +130,7 @@ async fn an_operator_makes_keeps_and_mourns() {
     let cluster = Cluster::start("server", &[]).await;
     let client = cluster.client.clone();
     declare(&client).await;
-    operate(&client);
+    let _operator = operate(&client);
     let whales: Api<Whale> = Api::namespaced(client.clone(), "default");
     let maps: Api<ConfigMap> = Api::namespaced(client, "default");
     let sings = |map: Option<&ConfigMap>, song: &str| {

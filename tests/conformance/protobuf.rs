@@ -35,7 +35,7 @@ fn settle(metadata: &mut Value, kind: &str) {
 
 fn definition(api_version: &str, kind: &str) -> Option<Id> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let row = Scheme::builtin().by_kind(group, version, kind).map(|row| row.schema);
+    let row = Scheme::builtin().by_kind(group, version, kind).map(|row| row.schema.id());
     row.or_else(|| Schemas::builtin().named(&format!("{META}.{kind}")))
 }
 
