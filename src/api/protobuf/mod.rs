@@ -1,6 +1,6 @@
 //! Kubernetes' protobuf, which typed clients of upstream read and write: objects between it and JSON.
 //!
-//! No message is written down here: [`layout`] joins the field numbers of upstream's field tags
+//! No message is written down here: `layout` joins the field numbers of upstream's field tags
 //! (`schema/facts/go.tsv`) with the schema's types once, and [`decode()`], [`message`] and [`encode()`] follow it. What
 //! JSON writes as one text (times, quantities, `IntOrString`, embedded JSON) has its form in `encode` and `decode`.
 //!
