@@ -1,12 +1,15 @@
 //! Policies that look at what is about to be stored.
 
+use std::sync::Arc;
+
 use api::admission::{Attributes, review};
 use api::cel::admission::{Answer, Evaluation, Failure, Inputs, POLICY_COST_MAX};
+use api::scheme::{Resource, Scheme};
 use api::status::Status;
 use serde_json::Value;
 
 use super::authorizer::Rights;
-use super::compiled::{Rules, Validation, conditions_hold};
+use super::compiled::{Rules, Validating, Validation, conditions_hold};
 use super::scope;
 use crate::verbs::Call;
 use crate::webhooks::as_form;
@@ -18,7 +21,12 @@ const MESSAGE_BYTES_MAX: usize = 5 << 10;
 struct Denial {
     message: String,
     reason: String,
+    /// Whether the request is refused whatever the binding wants done: the policy itself cannot be asked.
+    is_final: bool,
 }
+
+/// What a binding has its policy asked: the form of the request, the rules, and the parameters, one at a time.
+type Scoped<'s, 'p> = (&'s Resource, &'p Rules<Validation>, Vec<Option<Arc<Value>>>);
 
 /// Has the policies that a request concerns look at it. The first denial is the answer; others warn.
 pub(crate) async fn validate(call: &Call, attributes: &Attributes<'_>) -> Result<(), Status> {
@@ -26,67 +34,18 @@ pub(crate) async fn validate(call: &Call, attributes: &Attributes<'_>) -> Result
     if attributes.is_exempt() {
         return Ok(());
     }
-    let scheme = call.server.scheme();
     let mut denied: Option<Denial> = None;
     for (policy_name, policy, binding_name, binding) in sort.bound() {
         let about = format!("ValidatingAdmissionPolicy '{policy_name}' with binding '{binding_name}'");
-        let may_fail = policy.spec.get("failurePolicy").and_then(Value::as_str) == Some("Ignore");
-        let form = match scope::matched(call, (&policy.spec, binding), attributes, &scheme) {
-            Ok(Some(form)) => form,
-            Ok(None) => continue,
-            Err(_) if may_fail => continue,
-            Err(why) => {
-                denied.get_or_insert(misconfigured(&about, "binding", &why));
-                continue;
+        let actions = binding.pointer("/spec/validationActions").and_then(Value::as_array);
+        let has_action = |action: &str| actions.is_some_and(|actions| actions.iter().any(|found| found == action));
+        for denial in of_binding(call, policy, binding, attributes).await? {
+            if has_action("Warn") && !denial.is_final {
+                call.warn(format!("Validation failed for {about}: {}", denial.message));
             }
-        };
-        let rules = match &policy.compiled {
-            Ok(rules) => rules,
-            Err(_) if may_fail => continue,
-            Err(why) => {
-                denied.get_or_insert(misconfigured(&about, "policy", why));
-                continue;
-            }
-        };
-        let params = match scope::params(call, &policy.spec, binding, attributes) {
-            Ok(params) => params,
-            Err(_) if may_fail => continue,
-            Err(why) => {
-                denied.get_or_insert(misconfigured(&about, "binding", &why));
-                continue;
-            }
-        };
-        let mut objects = [None, None];
-        for (place, object) in objects.iter_mut().zip([attributes.object, attributes.old]) {
-            if let Some(object) = object {
-                *place = Some(as_form(&call.server, attributes.resource, form, object).await?);
-            }
-        }
-        let [object, old] = &objects;
-        let question = review::question(attributes, form, (None, None), "v1", "");
-        let namespace = call.server.namespace_of(attributes);
-        let (rights, resource) = (Rights { server: &call.server, user: &call.user }, scope::resource(attributes));
-        for param in params {
-            let inputs = Inputs {
-                object: object.as_ref(),
-                old_object: old.as_ref(),
-                request: question.get("request"),
-                params: param.as_deref(),
-                namespace: namespace.as_ref(),
-                authorizer: Some((&rights, &resource)),
-            };
-            for denial in denials(rules, inputs, may_fail) {
-                let has_action = |action: &str| {
-                    let actions = binding.pointer("/spec/validationActions").and_then(Value::as_array);
-                    actions.is_some_and(|actions| actions.iter().any(|found| found == action))
-                };
-                if has_action("Warn") {
-                    call.warn(format!("Validation failed for {about}: {}", denial.message));
-                }
-                if has_action("Deny") && denied.is_none() {
-                    let message = format!("{about} denied request: {}", denial.message);
-                    denied = Some(Denial { message, ..denial });
-                }
+            if (denial.is_final || has_action("Deny")) && denied.is_none() {
+                let message = format!("{about} denied request: {}", denial.message);
+                denied = Some(Denial { message, ..denial });
             }
         }
     }
@@ -96,9 +55,67 @@ pub(crate) async fn validate(call: &Call, attributes: &Attributes<'_>) -> Result
     }
 }
 
+/// What a policy does not take of a request, where this binding holds.
+async fn of_binding(
+    call: &Call,
+    policy: &Validating,
+    binding: &Value,
+    attributes: &Attributes<'_>,
+) -> Result<Vec<Denial>, Status> {
+    let may_fail = policy.spec.get("failurePolicy").and_then(Value::as_str) == Some("Ignore");
+    let scheme = call.server.scheme();
+    let (form, rules, params) = match scoped(call, policy, binding, attributes, &scheme) {
+        Ok(Some(scoped)) => scoped,
+        Ok(None) => return Ok(Vec::new()),
+        Err(_) if may_fail => return Ok(Vec::new()),
+        Err(message) => return Ok(vec![Denial { message, reason: String::new(), is_final: true }]),
+    };
+    let mut objects = [None, None];
+    for (place, object) in objects.iter_mut().zip([attributes.object, attributes.old]) {
+        if let Some(object) = object {
+            *place = Some(as_form(&call.server, attributes.resource, form, object).await?);
+        }
+    }
+    let [object, old] = &objects;
+    let question = review::question(attributes, form, (None, None), "v1", "");
+    let namespace = call.server.namespace_of(attributes);
+    let (rights, resource) = (Rights { server: &call.server, user: &call.user }, scope::resource(attributes));
+    let of_param = |param: &Option<Arc<Value>>| {
+        let inputs = Inputs {
+            object: object.as_ref(),
+            old_object: old.as_ref(),
+            request: question.get("request"),
+            params: param.as_deref(),
+            namespace: namespace.as_ref(),
+            authorizer: Some((&rights, &resource)),
+        };
+        denials(rules, inputs, may_fail)
+    };
+    Ok(params.iter().flat_map(of_param).collect())
+}
+
+/// Whether a request is within a policy and its binding, and what it is then asked.
+///
+/// # Errors
+/// What keeps the policy from being asked.
+fn scoped<'s, 'p>(
+    call: &Call,
+    policy: &'p Validating,
+    binding: &Value,
+    attributes: &Attributes<'s>,
+    scheme: &'s Scheme,
+) -> Result<Option<Scoped<'s, 'p>>, String> {
+    let of_binding = |why: String| format!("failed to configure binding: {why}");
+    let matched = scope::matched(call, (&policy.spec, binding), attributes, scheme).map_err(of_binding)?;
+    let Some(form) = matched else { return Ok(None) };
+    let rules = policy.compiled.as_ref().map_err(|why| format!("failed to configure policy: {why}"))?;
+    let params = scope::params(call, &policy.spec, binding, attributes).map_err(of_binding)?;
+    Ok(Some((form, rules, params)))
+}
+
 /// What a policy with these parameters does not take.
 fn denials(rules: &Rules<Validation>, inputs: Inputs<'_>, may_fail: bool) -> Vec<Denial> {
-    let failed = |message: String| Denial { message, reason: String::new() };
+    let failed = |message: String| Denial { message, reason: String::new(), is_final: false };
     match conditions_hold(&rules.conditions, inputs) {
         Ok(true) => {}
         Ok(false) => return Vec::new(),
@@ -113,7 +130,7 @@ fn denials(rules: &Rules<Validation>, inputs: Inputs<'_>, may_fail: bool) -> Vec
             Ok(_) => {
                 let budget = evaluation.budget();
                 let message = told(rule, rules, inputs, budget);
-                denials.push(Denial { message, reason: rule.reason.clone() });
+                denials.push(Denial { message, reason: rule.reason.clone(), is_final: false });
             }
             Err(_) if may_fail => {}
             Err(Failure::OutOfBudget) => {
@@ -138,10 +155,6 @@ fn told(rule: &Validation, rules: &Rules<Validation>, inputs: Inputs<'_>, budget
         }
         _ => rule.message.clone(),
     }
-}
-
-fn misconfigured(about: &str, what: &str, why: &str) -> Denial {
-    Denial { message: format!("{about} denied request: failed to configure {what}: {why}"), reason: String::new() }
 }
 
 fn refusal(attributes: &Attributes<'_>, denial: Denial) -> Status {
