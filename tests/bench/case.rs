@@ -1,11 +1,13 @@
 //! What is measured: a file each.
 
+mod api;
 mod bind;
 mod density;
 mod idle;
 mod pod;
 mod restart;
 mod sandbox;
+mod soak;
 mod start;
 mod watch;
 mod writes;
@@ -24,8 +26,8 @@ pub(crate) struct Case {
     pub(crate) measure: for<'a> fn(&'a Bench) -> LocalBoxFuture<'a, Result<Vec<Row>>>,
 }
 
-/// Every case, the quick ones first.
-pub(crate) const ALL: [Case; 9] = [
+/// Every case that is run where none is named, the quick ones first.
+pub(crate) const ALL: [Case; 10] = [
     Case {
         name: "sandbox",
         about: "a fresh sandbox beside bare wasmtime",
@@ -67,4 +69,16 @@ pub(crate) const ALL: [Case; 9] = [
         about: "1,000 and 10,000 pods on one node",
         measure: |bench| density::measure(bench).boxed_local(),
     },
+    Case {
+        name: "api",
+        about: "the API beside upstream's: writes, lists, watches, memory",
+        measure: |bench| api::measure(bench).boxed_local(),
+    },
 ];
+
+/// Cases that are run by name alone: they take as long as they are asked to.
+pub(crate) const LONG: [Case; 1] = [Case {
+    name: "soak",
+    about: "what changes while leases and objects change all the time",
+    measure: |bench| soak::measure(bench).boxed_local(),
+}];

@@ -28,12 +28,12 @@ use crate::connection::{Connection, Server};
 pub(crate) const DEADLINE: Duration = Duration::from_secs(180);
 
 /// Between two looks at whether a server is ready: the resolution of start-up times.
-const POLL: Duration = Duration::from_millis(2);
+pub(crate) const POLL: Duration = Duration::from_millis(2);
 
 /// How long a process is left alone before its idle memory and CPU are read.
 pub(crate) const SETTLE: Duration = Duration::from_secs(10);
 
-/// A running `minke`. It is killed when it is dropped.
+/// A running program, `minke` or what it is compared with. It is killed when it is dropped.
 pub(crate) struct Process {
     child: Child,
     log: PathBuf,
@@ -63,7 +63,7 @@ impl Cluster {
         let mut line = vec![verb, "--data-dir", &folder, "--listen", &listen];
         line.extend(args);
         let started = Instant::now();
-        let mut process = Process::start(bench, &line, data.path().join("log"))?;
+        let mut process = Process::start(&bench.minke, &line, data.path().join("log"))?;
         let server = loop {
             if let Ok(server) = ready(data.path(), address).await {
                 break server;
@@ -86,10 +86,14 @@ impl Cluster {
 
     /// Asks it to end and waits until it has; its data can be started over.
     pub(crate) async fn end(self) -> Result<Arc<TempDir>> {
-        let Self { mut process, data, .. } = self;
-        kill_process(Pid::from_raw(process.id()?.try_into()?).context("no process")?, Signal::TERM)?;
-        tokio::time::timeout(DEADLINE, process.child.wait()).await??;
+        let Self { process, data, .. } = self;
+        process.end().await?;
         Ok(data)
+    }
+
+    /// Bytes of the file that its store is in.
+    pub(crate) fn store_bytes(&self) -> Result<u64> {
+        Ok(std::fs::metadata(self.data.path().join("store.redb"))?.len())
     }
 
     /// The certificate of the cluster's authority.
@@ -122,10 +126,10 @@ impl Cluster {
 }
 
 impl Process {
-    /// Starts `minke ARGS`, which writes what it says to the file `log`.
-    pub(crate) fn start(bench: &Bench, args: &[&str], log: PathBuf) -> Result<Self> {
+    /// Starts `PROGRAM ARGS`, which writes what it says to the file `log`.
+    pub(crate) fn start(program: &Path, args: &[&str], log: PathBuf) -> Result<Self> {
         let sink = File::options().create(true).append(true).open(&log)?;
-        let child = Command::new(&bench.minke)
+        let child = Command::new(program)
             .args(args)
             .env_remove("KUBECONFIG")
             .stdin(Stdio::null())
@@ -133,13 +137,13 @@ impl Process {
             .stderr(sink)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("cannot start {}", bench.minke.display()))?;
+            .with_context(|| format!("cannot start {}", program.display()))?;
         Ok(Self { child, log })
     }
 
     /// The process's id.
     pub(crate) fn id(&self) -> Result<u32> {
-        self.child.id().context("minke has ended")
+        self.child.id().context("the process has ended")
     }
 
     /// The end of what it said.
@@ -149,16 +153,24 @@ impl Process {
         lines.iter().rev().take(10).rev().copied().collect::<Vec<_>>().join("\n")
     }
 
-    fn must_run(&mut self) -> Result<()> {
+    /// Asks it to end and waits until it has.
+    pub(crate) async fn end(mut self) -> Result<()> {
+        kill_process(Pid::from_raw(self.id()?.try_into()?).context("no process")?, Signal::TERM)?;
+        tokio::time::timeout(DEADLINE, self.child.wait()).await??;
+        Ok(())
+    }
+
+    /// An error if it has ended.
+    pub(crate) fn must_run(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!("minke ended with {status}:\n{}", self.last_words()),
+            Some(status) => bail!("the process ended with {status}:\n{}", self.last_words()),
         }
     }
 }
 
-/// The server with its data in `folder`, if it is ready.
-async fn ready(folder: &Path, address: SocketAddr) -> Result<Server> {
+/// The server with its authority and its administrator in `folder`, if it is ready.
+pub(crate) async fn ready(folder: &Path, address: SocketAddr) -> Result<Server> {
     let server = Server { address, tls: administrator(&folder.join("pki"))? };
     Connection::open(&server).await?.ask(http::Method::GET, "/readyz", None).await?;
     Ok(server)

@@ -19,6 +19,12 @@ use tokio_rustls::TlsConnector;
 
 use crate::cluster::DEADLINE;
 
+/// The media type of what is sent and asked for, where nothing else is said.
+pub(crate) const JSON: &str = "application/json";
+
+/// How much of the beginning of a drained answer is kept: enough to know its form.
+const HEAD_BYTES: usize = 16;
+
 /// Where an API server is, and as whom it is asked.
 #[derive(Clone)]
 pub(crate) struct Server {
@@ -37,6 +43,28 @@ pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     host: String,
     _driver: Task<()>,
+}
+
+/// A request: of what is not said, a GET of JSON.
+pub(crate) struct Call<'a> {
+    pub(crate) method: Method,
+    pub(crate) path: &'a str,
+    pub(crate) content_type: &'static str,
+    pub(crate) accept: &'static str,
+    pub(crate) body: Bytes,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn get(path: &'a str) -> Self {
+        Self { method: Method::GET, path, content_type: JSON, accept: JSON, body: Bytes::new() }
+    }
+}
+
+/// An answer that was read and thrown away.
+pub(crate) struct Drained {
+    pub(crate) bytes: usize,
+    /// What it began with: as much as came with its first frame.
+    pub(crate) head: Bytes,
 }
 
 /// The lines of an answer that does not end.
@@ -71,33 +99,61 @@ impl Connection {
 
     /// The body of an answer, which must be a good one.
     pub(crate) async fn ask(&mut self, method: Method, path: &str, body: Option<Bytes>) -> Result<Bytes> {
-        let answer = tokio::time::timeout(DEADLINE, self.send(method.clone(), path, body));
-        let answer = answer.await.with_context(|| format!("{method} {path}: no answer"))??;
+        self.call(Call { method, body: body.unwrap_or_default(), ..Call::get(path) }).await
+    }
+
+    /// The same of any request.
+    pub(crate) async fn call(&mut self, call: Call<'_>) -> Result<Bytes> {
+        let answer = self.answer(&call).await?;
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();
         if !status.is_success() {
+            let Call { method, path, .. } = call;
             bail!("{method} {path}: {status}: {}", String::from_utf8_lossy(&body));
         }
         Ok(body)
     }
 
+    /// Reads an answer, which must be a good one, without keeping it.
+    pub(crate) async fn drain(&mut self, call: Call<'_>) -> Result<Drained> {
+        let mut answer = self.answer(&call).await?;
+        if !answer.status().is_success() {
+            bail!("{} {}: {}", call.method, call.path, answer.status());
+        }
+        let mut drained = Drained { bytes: 0, head: Bytes::new() };
+        while let Some(frame) = answer.body_mut().frame().await {
+            let Ok(data) = frame?.into_data() else { continue };
+            if drained.bytes == 0 {
+                drained.head = data.slice(..data.len().min(HEAD_BYTES));
+            }
+            drained.bytes += data.len();
+        }
+        Ok(drained)
+    }
+
     /// Begins to watch a collection after a revision: `path` is without a query.
     pub(crate) async fn watch(mut self, path: &str, revision: &str) -> Result<Lines> {
         let path = format!("{path}?watch=1&resourceVersion={revision}");
-        let answer = self.send(Method::GET, &path, None).await?;
+        let answer = self.send(&Call::get(&path)).await?;
         if !answer.status().is_success() {
             bail!("watch {path}: {}", answer.status());
         }
         Ok(Lines { body: answer.into_body(), buffer: BytesMut::new(), _connection: self })
     }
 
-    async fn send(&mut self, method: Method, path: &str, body: Option<Bytes>) -> Result<http::Response<Incoming>> {
+    async fn answer(&mut self, call: &Call<'_>) -> Result<http::Response<Incoming>> {
+        let answer = tokio::time::timeout(DEADLINE, self.send(call));
+        answer.await.with_context(|| format!("{} {}: no answer", call.method, call.path))?
+    }
+
+    async fn send(&mut self, call: &Call<'_>) -> Result<http::Response<Incoming>> {
         let request = Request::builder()
-            .method(method)
-            .uri(path)
+            .method(call.method.clone())
+            .uri(call.path)
             .header(header::HOST, &self.host)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(body.unwrap_or_default()))?;
+            .header(header::CONTENT_TYPE, call.content_type)
+            .header(header::ACCEPT, call.accept)
+            .body(Full::new(call.body.clone()))?;
         self.sender.ready().await?;
         Ok(self.sender.send_request(request).await?)
     }

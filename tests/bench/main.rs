@@ -1,8 +1,9 @@
 //! Measures the product on this machine, beside the numbers that its design is for.
 //!
 //! ```text
-//! cargo xtask bench           every case, about eight minutes
-//! cargo xtask bench writes    one case
+//! cargo xtask bench             every case but the soak, about twelve minutes
+//! cargo xtask bench writes      one case
+//! cargo xtask bench soak 120    the soak, for two hours; without a number, half an hour
 //! ```
 //!
 //! It starts the real `minke` that was built beside it, drives it over TLS as any client does, and prints one table; the
@@ -13,7 +14,7 @@
 //! both together. Where it matters the server's own CPU time is printed beside it.
 //!
 //! Reading order: [`case`] (what is measured, a file each below it), [`report`] (rows), then the tools: [`cluster`]
-//! (processes of `minke`), [`connection`] (HTTP over TLS), [`pods`], [`usage`] (what a process takes), [`commits`],
+//! (processes of `minke`), [`upstream`] (those of etcd and kube-apiserver), [`peer`] (either), [`connection`] (HTTP over TLS), [`objects`], [`pods`], [`usage`] (what a process takes), [`commits`],
 //! [`machine`], [`samples`].
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a person")]
@@ -23,9 +24,12 @@ mod cluster;
 mod commits;
 mod connection;
 mod machine;
+mod objects;
+mod peer;
 mod pods;
 mod report;
 mod samples;
+mod upstream;
 mod usage;
 
 use std::path::{Path, PathBuf};
@@ -49,11 +53,17 @@ pub(crate) struct Bench {
     pub(crate) folder: PathBuf,
     /// What one durable commit takes on that disk.
     pub(crate) commit: Samples,
+    /// How many minutes the soak lasts.
+    pub(crate) minutes: usize,
 }
+
+/// How many minutes the soak lasts if nobody says it: what is kept for some minutes was let go several times by then.
+const MINUTES: usize = 30;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(std::env::args().nth(1)).await {
+    let mut args = std::env::args().skip(1);
+    match run(args.next(), args.next()).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -64,13 +74,20 @@ async fn main() -> ExitCode {
 }
 
 /// Runs one case or all; false if one could not be measured.
-async fn run(name: Option<String>) -> Result<bool> {
-    let cases: Vec<_> = case::ALL.iter().filter(|case| name.as_ref().is_none_or(|name| name == case.name)).collect();
+async fn run(name: Option<String>, minutes: Option<String>) -> Result<bool> {
+    let cases: Vec<_> = match &name {
+        None => case::ALL.iter().collect(),
+        Some(name) => case::ALL.iter().chain(&case::LONG).filter(|case| case.name == name).collect(),
+    };
     if cases.is_empty() {
-        let names: Vec<&str> = case::ALL.iter().map(|case| case.name).collect();
+        let names: Vec<&str> = case::ALL.iter().chain(&case::LONG).map(|case| case.name).collect();
         bail!("no case {}; there are: {}", name.unwrap_or_default(), names.join(", "));
     }
-    let bench = Bench::prepare().await?;
+    let minutes = match minutes {
+        Some(minutes) => minutes.parse().with_context(|| format!("{minutes} is no number of minutes"))?,
+        None => MINUTES,
+    };
+    let bench = Bench::prepare(minutes).await?;
     let facts = machine::facts(&bench)?;
     facts.iter().for_each(|(name, value)| println!("{name:<12}{value}"));
     println!();
@@ -98,7 +115,7 @@ async fn run(name: Option<String>) -> Result<bool> {
 }
 
 impl Bench {
-    async fn prepare() -> Result<Self> {
+    async fn prepare(minutes: usize) -> Result<Self> {
         let own = std::env::current_exe()?;
         let built = own.parent().context("this program lies in no folder")?;
         let minke = built.join("minke");
@@ -111,7 +128,7 @@ impl Bench {
         let folder = built.parent().context("the target folder lies in no folder")?.join("bench");
         files::make_folder(&folder, files::Access::Public)?;
         let commit = commits::measure(&folder).await?;
-        Ok(Self { minke, guests, folder, commit })
+        Ok(Self { minke, guests, folder, commit, minutes })
     }
 
     /// A guest program.

@@ -16,7 +16,7 @@ pub(crate) struct Row {
     what: String,
     measured: String,
     /// What design promises, if it does.
-    target: Option<&'static str>,
+    target: Option<String>,
     verdict: Verdict,
     /// What explains it: of which parts it is made.
     note: String,
@@ -55,9 +55,9 @@ impl Row {
     }
 
     /// What was promised, and whether it is kept.
-    pub(crate) fn target(self, target: &'static str, is_met: bool) -> Self {
+    pub(crate) fn target(self, target: impl Into<String>, is_met: bool) -> Self {
         let verdict = if is_met { Verdict::Met } else { Verdict::Missed };
-        Self { target: Some(target), verdict, ..self }
+        Self { target: Some(target.into()), verdict, ..self }
     }
 
     /// Of which parts the measurement is made.
@@ -80,7 +80,7 @@ impl Row {
         };
         let separator = if verdict.is_empty() || self.note.is_empty() { "" } else { "; " };
         let verdict = format!("{verdict}{separator}{}", self.note);
-        [self.what.clone(), self.measured.clone(), self.target.unwrap_or_default().to_owned(), verdict]
+        [self.what.clone(), self.measured.clone(), self.target.clone().unwrap_or_default(), verdict]
     }
 }
 

@@ -4,7 +4,7 @@
 //! cargo xtask test [ARGS]     makes the guests ready, then runs every test (nextest if it is there)
 //! cargo xtask guests [--all]  builds the guest programs and fetches those by others; with --all builds more of them
 //! cargo xtask crash [ROUNDS]  kills a cluster under load again and again, and looks for what was lost
-//! cargo xtask bench [NAME]    measures, prints tables and keeps them as JSON
+//! cargo xtask bench [NAME]    measures, prints tables and keeps them as JSON; `soak` takes a number of minutes, too
 //! ```
 //!
 //! Reading order: this file, then [`guests`] (programs for tests) and [`toolchain`] (what builds them).

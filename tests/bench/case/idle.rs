@@ -92,7 +92,7 @@ async fn join(bench: &Bench, server: &Cluster, folder: &std::path::Path) -> Resu
     let (url, data) = (server.server.url(), folder.display().to_string());
     let mut args = vec!["node", "--join", &url, "--token", TOKEN, "--ca-hash", &hash, "--name", "node"];
     args.extend(["--data-dir", &data, "--node-ip", "127.0.0.2", "--port=0"]);
-    Process::start(bench, &args, folder.join("log"))
+    Process::start(&bench.minke, &args, folder.join("log"))
 }
 
 async fn until_nodes_are_ready(cluster: &Cluster) -> Result<()> {
