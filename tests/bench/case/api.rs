@@ -70,10 +70,7 @@ async fn of_widgets(peer: &Peer) -> Result<Vec<Figure>> {
 async fn of_kind(peer: &Peer, kind: Kind) -> Vec<Figure> {
     let mut figures = Vec::new();
     for (watchers, writes) in AUDIENCES {
-        figures.push(match deliver(peer, kind, watchers, writes).await {
-            Ok(figure) => figure,
-            Err(error) => Figure::failed(what(kind, watchers), &error),
-        });
+        figures.push(Figure::measured(what(kind, watchers), deliver(peer, kind, watchers, writes)).await);
     }
     figures.extend(verbs::measure(peer, kind).await);
     figures

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Error;
+use anyhow::{Error, Result};
 
 use crate::report::Row;
 use crate::samples::Samples;
@@ -33,6 +33,13 @@ pub(super) struct Figure {
 impl Figure {
     pub(super) fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), ..Self::default() }
+    }
+
+    /// Waits for the figure and says it at once, since the whole takes minutes; what fails is a figure, too.
+    pub(super) async fn measured(what: String, measuring: impl Future<Output = Result<Self>>) -> Self {
+        let figure = measuring.await.unwrap_or_else(|error| Self::failed(what, &error));
+        eprintln!("  {}: {}", figure.what, figure.failure.clone().unwrap_or_else(|| figure.text()));
+        figure
     }
 
     pub(super) fn failed(what: impl Into<String>, error: &Error) -> Self {

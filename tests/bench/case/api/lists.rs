@@ -51,7 +51,7 @@ pub(super) fn what(kind: Kind, count: usize, form: Form) -> String {
 /// Lists everything at once.
 pub(super) async fn whole(peer: &Peer, kind: Kind, count: usize, form: Form) -> Figure {
     let what = what(kind, count, form);
-    list_whole(peer, kind, form, &what).await.unwrap_or_else(|error| Figure::failed(what, &error))
+    Figure::measured(what.clone(), list_whole(peer, kind, form, &what)).await
 }
 
 async fn list_whole(peer: &Peer, kind: Kind, form: Form, what: &str) -> Result<Figure> {
@@ -74,7 +74,7 @@ async fn list_whole(peer: &Peer, kind: Kind, form: Form, what: &str) -> Result<F
 /// Lists everything page by page.
 pub(super) async fn pages(peer: &Peer, kind: Kind, count: usize, form: Form) -> Figure {
     let what = format!("{}: list of {count} in pages of {PAGE}{}", kind.plural, form.suffix());
-    list_pages(peer, kind, form, &what).await.unwrap_or_else(|error| Figure::failed(what, &error))
+    Figure::measured(what.clone(), list_pages(peer, kind, form, &what)).await
 }
 
 async fn list_pages(peer: &Peer, kind: Kind, form: Form, what: &str) -> Result<Figure> {

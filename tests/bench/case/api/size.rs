@@ -36,7 +36,8 @@ pub(super) async fn measure(bench: &Bench, product: Product) -> Result<Vec<Figur
     }
     figures.push(lists::pages(&peer, PODS, SOME, Form::Json).await);
     if product == Product::Minke {
-        figures.push(verbs::create_many(&peer, PODS, SOME..MANY).await?);
+        let what = format!("pods: {MANY} created");
+        figures.push(Figure::measured(what, verbs::create_many(&peer, PODS, SOME..MANY)).await);
         figures.push(memory(&peer, &format!("memory with {MANY} pods")).await?);
         let peer = peer.restart(bench).await?;
         let again = Figure::new(format!("server with {MANY} pods until /readyz is ok")).p50(peer.ready_after());

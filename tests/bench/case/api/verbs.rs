@@ -18,9 +18,9 @@ use crate::samples::Samples;
 const WINDOW: Duration = Duration::from_secs(3);
 
 /// Clients that write at once.
-const CLIENTS: [usize; 2] = [1, 64];
+const CLIENTS: [usize; 3] = [1, REFERENCE_CLIENTS, 64];
 
-/// The number of clients that upstream's known figures are of.
+/// The number of clients that upstream's known figures are of: creations of pods, and of nothing else.
 const REFERENCE_CLIENTS: usize = 32;
 
 /// Clients that create what another measurement needs.
@@ -49,14 +49,12 @@ pub(super) fn what(kind: Kind, verb: Verb, clients: usize) -> String {
 pub(super) async fn measure(peer: &Peer, kind: Kind) -> Vec<Figure> {
     let mut figures = Vec::new();
     for verb in [Verb::Create, Verb::Update, Verb::Patch, Verb::Apply] {
-        let clients = if kind.path == PODS.path && verb == Verb::Create {
-            vec![1, REFERENCE_CLIENTS, 64]
-        } else {
-            CLIENTS.to_vec()
-        };
-        for clients in clients {
-            let figure = write(peer, kind, verb, clients).await;
-            figures.push(figure.unwrap_or_else(|error| Figure::failed(what(kind, verb, clients), &error)));
+        for clients in CLIENTS {
+            if clients == REFERENCE_CLIENTS && (kind.path, verb) != (PODS.path, Verb::Create) {
+                continue;
+            }
+            let writing = write(peer, kind, verb, clients);
+            figures.push(Figure::measured(what(kind, verb, clients), writing).await);
         }
     }
     figures
