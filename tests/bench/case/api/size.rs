@@ -39,6 +39,7 @@ pub(super) async fn measure(bench: &Bench, product: Product) -> Result<Vec<Figur
         let what = format!("pods: {MANY} created");
         figures.push(Figure::measured(what, verbs::create_many(&peer, PODS, SOME..MANY)).await);
         figures.push(memory(&peer, &format!("memory with {MANY} pods")).await?);
+        figures.push(lists::pages(&peer, PODS, MANY, Form::Json).await);
         let peer = peer.restart(bench).await?;
         let again = Figure::new(format!("server with {MANY} pods until /readyz is ok")).p50(peer.ready_after());
         figures.push(again.note(format!("{:.2?} of CPU", peer.cpu()?)));
