@@ -142,7 +142,9 @@ impl Writer {
                 let body = writer.kind.object(&writer.name);
                 writer.last = writer.connection.ask(Method::POST, kind.path, Some(body.into())).await?;
             }
-            Verb::Apply => drop(writer.write().await?),
+            Verb::Apply => {
+                writer.write().await?;
+            }
         }
         Ok(writer)
     }
