@@ -11,8 +11,8 @@
 //! [`managed`] (what becomes of a write), [`meta`] and [`status`] (what all kinds share), [`events`] and [`autoscaling`]
 //! (the kinds with two forms), [`custom`] (kinds made at run time), [`cel`] (expressions in objects), [`admission`] (whom
 //! webhooks and policies are asked about), [`access`], [`quota`] and [`pod_security`] (what is allowed, as functions),
-//! [`selectors`], [`quantity`] with [`amounts`], [`names`], then [`discovery`] and [`openapi`] (how the table is told to
-//! clients).
+//! [`selectors`] and [`paging`] (which objects of a collection), [`quantity`] with [`amounts`], [`names`], then
+//! [`discovery`] and [`openapi`] (how the table is told to clients).
 //!
 //! # Why
 //!
@@ -36,6 +36,7 @@ pub mod managed;
 pub mod meta;
 pub mod names;
 pub mod openapi;
+pub mod paging;
 pub mod patch;
 pub mod pattern;
 pub mod pod_security;
