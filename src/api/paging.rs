@@ -51,7 +51,7 @@ impl Token {
     /// The first key of the next page.
     #[must_use]
     pub fn start(&self) -> &str {
-        self.start.trim_start_matches('/')
+        self.start.strip_prefix('/').unwrap_or(&self.start)
     }
 
     /// Reads a token.
@@ -59,20 +59,31 @@ impl Token {
     /// # Errors
     /// When it is none.
     pub fn parse(text: &str) -> Result<Self, Status> {
-        let bad = |reason: String| {
-            Status::bad_request(format!("invalid continue token: continue key is not valid: {reason}"))
-        };
+        let refused =
+            |why: &str| Status::bad_request(format!("invalid continue token: continue key is not valid{why}"));
+        let bad = |reason: String| refused(&format!(": {reason}"));
         let bytes = LENIENT.decode(text.trim_end_matches('=')).map_err(|error| bad(error.to_string()))?;
         let parsed = decode::parse_json(&bytes).map_err(|error| bad(error.to_string()))?;
         let token: Self = serde_json::from_value(parsed.value).map_err(|error| bad(error.to_string()))?;
         if token.v != TOKEN_VERSION {
-            return Err(bad(format!("server does not recognize this encoded version {:?}", token.v)));
+            return Err(refused(&format!(": server does not recognize this encoded version {}", token.v)));
         }
-        if !token.start.starts_with('/') || token.start.split('/').any(|part| part == "..") {
+        if token.rv == 0 {
+            return Err(refused(": incorrect encoded start resourceVersion (version meta.k8s.io/v1)"));
+        }
+        if token.start.is_empty() {
+            return Err(refused(": encoded start key empty (version meta.k8s.io/v1)"));
+        }
+        if !is_clean(token.start.strip_prefix('/').unwrap_or(&token.start)) {
             return Err(bad(token.start));
         }
         Ok(token)
     }
+}
+
+/// Whether a key stays where it is when it is read as a path, as upstream asks so that no token leads out of its list.
+fn is_clean(key: &str) -> bool {
+    key.is_empty() || !key.split('/').any(|part| matches!(part, "" | "." | ".."))
 }
 
 impl fmt::Display for Token {
@@ -100,5 +111,23 @@ mod tests {
         for text in ["rubbish", "!!", "e30"] {
             assert_eq!(Token::parse(text).unwrap_err().code, 400, "{text}");
         }
+        let parse = |json: &str| Token::parse(&URL_SAFE_NO_PAD.encode(json)).map_err(|status| status.message);
+        for (json, expected) in [
+            (r#"{"v": "x"}"#, ": server does not recognize this encoded version x"),
+            (
+                r#"{"v": "meta.k8s.io/v1", "start": "/a"}"#,
+                ": incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
+            ),
+            (r#"{"v": "meta.k8s.io/v1", "rv": 1}"#, ": encoded start key empty (version meta.k8s.io/v1)"),
+            (r#"{"v": "meta.k8s.io/v1", "rv": 1, "start": "/../a"}"#, ": /../a"),
+            (r#"{"v": "meta.k8s.io/v1", "rv": 1, "start": "a//b"}"#, ": a//b"),
+            (r#"{"v": "meta.k8s.io/v1", "rv": 1, "start": "/a/./b"}"#, ": /a/./b"),
+            (r#"{"v": "meta.k8s.io/v1", "rv": 1, "start": "/a/"}"#, ": /a/"),
+        ] {
+            let expected = format!("invalid continue token: continue key is not valid{expected}");
+            assert_eq!(parse(json).unwrap_err(), expected, "{json}");
+        }
+        assert_eq!(parse(r#"{"v": "meta.k8s.io/v1", "rv": 1, "start": "a/b"}"#).unwrap().start(), "a/b");
+        assert_eq!(parse(r#"{"v": "meta.k8s.io/v1", "rv": 1, "start": "/"}"#).unwrap().start(), "");
     }
 }
