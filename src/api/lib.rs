@@ -12,7 +12,7 @@
 //! (the kinds with two forms), [`custom`] (kinds made at run time), [`cel`] (expressions in objects), [`admission`] (whom
 //! webhooks and policies are asked about), [`access`], [`quota`] and [`pod_security`] (what is allowed, as functions),
 //! [`selectors`] and [`paging`] (which objects of a collection), [`quantity`] with [`amounts`], [`names`], then
-//! [`discovery`] and [`openapi`] (how the table is told to clients).
+//! [`discovery`] and [`openapi`] (how the table is told to clients). `laws` is what tests and fuzzers hold all of it to.
 //!
 //! # Why
 //!
@@ -32,6 +32,8 @@ pub mod defaults;
 pub mod discovery;
 pub mod events;
 pub mod flow_control;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
 pub mod managed;
 pub mod meta;
 pub mod names;

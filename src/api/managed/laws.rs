@@ -6,23 +6,12 @@ use super::compare::Comparison;
 use super::owned::owned;
 use super::shape::Place;
 use super::*;
+use crate::laws::dice::Dice;
 
 const NOW: &str = "2026-11-23T08:51:14Z";
 const APPLIERS: [&str; 3] = ["a", "b", "c"];
 
-/// Numbers that look random: Knuth's linear congruence, of which the upper half is used.
-struct Dice(u64);
-
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-
-    fn pick<'v>(&mut self, words: &[&'v str]) -> &'v str {
-        words[usize::try_from(self.roll(words.len() as u64)).unwrap()]
-    }
-
     /// A map with the first key and some others: an empty one is dropped when it is stored, and so is not there to own.
     fn map(&mut self, keys: &[&str]) -> Value {
         let mut map = Map::new();

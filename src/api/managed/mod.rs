@@ -8,6 +8,8 @@
 
 mod compare;
 pub mod fields;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod history;
 pub mod managers;
 mod merge;
 mod owned;
