@@ -5,12 +5,14 @@
 //! cargo xtask guests [--all]  builds the guest programs and fetches those by others; with --all builds more of them
 //! cargo xtask crash [ROUNDS]  kills a cluster under load again and again, and looks for what was lost
 //! cargo xtask bench [NAME]    measures, prints tables and keeps them as JSON; `soak` takes a number of minutes, too
+//! cargo xtask fuzz [TARGET] [SECONDS]    looks for inputs that break a law, a minute for each target
 //! ```
 //!
-//! Reading order: this file, then [`guests`] (programs for tests) and [`toolchain`] (what builds them).
+//! Reading order: this file, then [`guests`] (programs for tests), [`toolchain`] (what builds them) and [`fuzz`].
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program talks to a person")]
 
+mod fuzz;
 mod guests;
 mod toolchain;
 
@@ -30,7 +32,10 @@ fn main() -> ExitCode {
         ["crash"] => crash("50"),
         ["crash", rounds] => crash(rounds),
         ["bench", rest @ ..] => bench(rest),
-        _ => Err("usage: cargo xtask test [ARGS] | guests [--all] | crash [ROUNDS] | bench [NAME]".into()),
+        ["fuzz", rest @ ..] => fuzz::fuzz(rest),
+        _ => Err("usage: cargo xtask test [ARGS] | guests [--all] | crash [ROUNDS] | bench [NAME] | \
+                  fuzz [TARGET] [SECONDS]"
+            .into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! Laws of what becomes of an object that several managers write.
 
 #![allow(clippy::expect_used, reason = "a law that is broken panics")]
+#![allow(clippy::indexing_slicing, reason = "a law that is broken panics")]
 
 use std::sync::{Arc, LazyLock};
 
