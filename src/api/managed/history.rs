@@ -132,7 +132,10 @@ impl<'a> History<'a> {
     fn canonical(&self, applied: &Value) -> Option<Value> {
         let is_known = self.row.decode(applied.clone()).is_ok_and(|decoded| decoded.unknown.is_empty());
         let stored = is_known.then(|| self.stored(applied.clone()))??;
-        Some(what_is_in_both(self.place(), &stored, applied))
+        let both = what_is_in_both(self.place(), &stored, applied);
+        // An item without one of its keys has another name once it is stored; validation refuses such an object.
+        let is_named = owned(self.place(), &both).difference(&owned(self.place(), &stored)).is_empty();
+        is_named.then_some(both)
     }
 
     fn update(&mut self, manager: &str, new: Value) {
