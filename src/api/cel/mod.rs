@@ -42,3 +42,4 @@ mod value;
 
 pub use error::Error;
 pub use meter::CALL_COST_MAX;
+pub(crate) use names::RESERVED;

@@ -1,7 +1,7 @@
 //! Names of fields as identifiers: what no identifier may be or hold is escaped.
 
 /// Words of the language that no identifier may be.
-const RESERVED: [&str; 21] = [
+pub(crate) const RESERVED: [&str; 21] = [
     "true",
     "false",
     "null",

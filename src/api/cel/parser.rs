@@ -9,6 +9,7 @@
 use super::issues::{Issues, Source};
 use super::lexer::{Token, TokenKind, tokens};
 use super::macros;
+use super::names::RESERVED;
 use super::syntax::{Call, DEPTH_MAX, Entry, Expr, FieldInit, Id, Kind, Literal, Select, operators};
 
 /// How long an expression may be, in characters; upstream's limit.
@@ -21,31 +22,6 @@ const NODES_MAX: usize = 200_000;
 /// What may begin an operand, as upstream's parser lists it.
 const OPERAND: &str = "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, \
                        BYTES, IDENTIFIER}";
-
-/// Names that no variable may have.
-const RESERVED: [&str; 21] = [
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "false",
-    "for",
-    "function",
-    "if",
-    "import",
-    "in",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "null",
-    "return",
-    "true",
-    "var",
-    "void",
-    "while",
-];
 
 /// A parsed expression.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use super::super::field::{Error, ErrorList, Path};
 use super::conditions::match_conditions;
 use super::expressions::Expressions;
 use super::{FAILURE_POLICIES, REINVOCATION_POLICIES, required_word, rules, word};
+use crate::cel::RESERVED;
 use crate::cel::admission::Answers;
 use crate::meta;
 use crate::names;
@@ -17,31 +18,6 @@ use crate::value::{has, list, part, text};
 const ANNOTATIONS_MAX: usize = 20;
 const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
 const PATCH_TYPES: [&str; 2] = ["ApplyConfiguration", "JSONPatch"];
-/// Words that are no names in CEL.
-const CEL_RESERVED: [&str; 21] = [
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "false",
-    "for",
-    "function",
-    "if",
-    "import",
-    "in",
-    "let",
-    "loop",
-    "namespace",
-    "null",
-    "package",
-    "return",
-    "true",
-    "var",
-    "void",
-    "while",
-];
-
 /// What is wrong with a `ValidatingAdmissionPolicy`.
 pub fn validating(object: &Value) -> ErrorList {
     check_validating(object, true)
@@ -252,7 +228,7 @@ fn mutation(errors: &mut ErrorList, path: &Path, mutation: &Value, expressions: 
 fn is_cel_identifier(name: &str) -> bool {
     name.starts_with(|first: char| first == '_' || first.is_ascii_alphabetic())
         && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
-        && !CEL_RESERVED.contains(&name)
+        && !RESERVED.contains(&name)
 }
 
 #[cfg(test)]
