@@ -10,6 +10,9 @@ use std::str::FromStr;
 /// Billionths in a unit.
 const NANOS: i128 = 1_000_000_000;
 
+/// The least amount: its opposite is an amount too, so that what is printed can be read.
+const NANOS_MIN: i128 = -i128::MAX;
+
 /// The largest amount with a binary suffix: upstream caps larger ones silently.
 const BINARY_MAX: i128 = (i64::MAX as i128) * NANOS;
 
@@ -125,14 +128,14 @@ impl Quantity {
     /// What is left of this without the other.
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
-        Self { nanos: self.nanos.saturating_sub(other.nanos), format: self.format }
+        Self { nanos: self.nanos.saturating_sub(other.nanos).max(NANOS_MIN), format: self.format }
     }
 
     /// Both together; printed as the first, or as the second where the first is nothing.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         let format = if self.is_zero() { other.format } else { self.format };
-        Self { nanos: self.nanos.saturating_add(other.nanos), format }
+        Self { nanos: self.nanos.saturating_add(other.nanos).max(NANOS_MIN), format }
     }
 }
 
@@ -327,6 +330,8 @@ mod tests {
         assert_eq!((parse("1m").to_units(), parse("1m").to_millis(), parse("1u").to_millis()), (1, 1, 1));
         assert_eq!(parse("1.5").plus(parse("500m")).to_string(), "2");
         assert_eq!(parse("0").plus(parse("1Gi")).to_string(), "1Gi");
+        let least = parse("-1e29").minus(parse("1e29"));
+        assert_eq!(Quantity::parse(&least.to_string()), Ok(least));
         assert_eq!(parse("1e25").to_units(), i64::MAX);
     }
 }

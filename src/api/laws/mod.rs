@@ -115,6 +115,11 @@ mod tests {
     }
 
     #[test]
+    fn who_applies_gets_what_they_say_and_owns_it() {
+        holds("apply", super::apply, 2);
+    }
+
+    #[test]
     fn selectors_print_as_what_selects_the_same() {
         holds("selectors", super::selectors, 3);
     }

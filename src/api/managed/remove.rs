@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::fields::{self, Fields, Node};
 use super::shape::{Place, Shape, items};
 
-/// `value` without these fields and what is in them. What loses its last part becomes `null`.
+/// `value` without these fields and what is in them. What loses its last part becomes `null`, an item of a list `{}`.
 pub(super) fn without(place: Place<'_>, value: &Value, fields: &Fields) -> Value {
     match place.shape_of([value]) {
         Shape::Leaf => value.clone(),
@@ -26,8 +26,12 @@ pub(super) fn without(place: Place<'_>, value: &Value, fields: &Fields) -> Value
                 _ => None,
             };
             let before = items(&place, Some(value));
-            let left: Vec<Value> =
-                before.iter().filter_map(|(element, item)| beneath(inner, item, fields.get(element))).collect();
+            let left: Vec<Value> = before
+                .iter()
+                .filter_map(|(element, item)| beneath(inner, item, fields.get(element)))
+                // An item stays one without parts: defaults may name it.
+                .map(|item| if item.is_null() { Value::Object(Map::new()) } else { item })
+                .collect();
             if left.is_empty() && !before.is_empty() { Value::Null } else { Value::Array(left) }
         }
     }

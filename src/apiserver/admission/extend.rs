@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::options::Keep;
 use crate::request_info::Verb;
-use crate::verbs::Call;
+use crate::verbs::{Call, decode};
 use crate::{policies, webhooks};
 
 /// What is done to an object, as policies and webhooks are told.
@@ -20,9 +20,24 @@ pub(crate) struct Change<'a> {
     pub old: Option<&'a Value>,
 }
 
+impl<'a> Change<'a> {
+    /// What is asked for and not stored.
+    pub(crate) fn of_request(subresource: &'a str, keep: Keep) -> Self {
+        Self { operation: Operation::Create, subresource, keep, old: None }
+    }
+
+    /// A connection to the object that the path names.
+    pub(crate) fn of_connection(subresource: &'a str) -> Self {
+        Self { operation: Operation::Connect, subresource, keep: Keep::Stored, old: None }
+    }
+}
+
 /// Has policies and webhooks change the object; whether one did.
 pub(crate) async fn mutate(call: &Call, change: &Change<'_>, object: &mut Value) -> Result<bool, Status> {
-    let (options, user, before) = (options(call, change.keep), call.user.to_value(), object.clone());
+    if !policies::may_mutate(call) && !webhooks::may_mutate(call) {
+        return Ok(false);
+    }
+    let (options, user, before) = (options(call, change), call.user.to_value(), object.clone());
     let attributes = attributes(call, change, Some(&before), (&options, &user));
     let by_policies = policies::mutate(call, &attributes, object).await?;
     Ok(webhooks::mutate(call, &attributes, object).await? || by_policies)
@@ -30,10 +45,38 @@ pub(crate) async fn mutate(call: &Call, change: &Change<'_>, object: &mut Value)
 
 /// Has policies and webhooks look at what is about to be stored; `None` for what is about to go.
 pub(crate) async fn validate(call: &Call, change: &Change<'_>, object: Option<&Value>) -> Result<(), Status> {
-    let (options, user) = (options(call, change.keep), call.user.to_value());
+    if !policies::may_validate(call) && !webhooks::may_validate(call) {
+        return Ok(());
+    }
+    let (options, user) = (options(call, change), call.user.to_value());
     let attributes = attributes(call, change, object, (&options, &user));
     policies::validate(call, &attributes).await?;
     webhooks::validate(call, &attributes).await
+}
+
+/// Has policies and webhooks change, then look at, what is asked for and not stored: a review, a token, a binding, an
+/// eviction, a connection.
+pub(crate) async fn admit(call: &Call, change: &Change<'_>, object: &mut Value) -> Result<(), Status> {
+    mutate(call, change, object).await?;
+    validate(call, change, Some(object)).await
+}
+
+/// An object that a policy or webhook changed as one of its kind, with defaults.
+///
+/// # Errors
+/// What keeps it from being one, as a text.
+pub(crate) fn read(attributes: &Attributes<'_>, changed: Value) -> Result<Value, String> {
+    let (resource, kind) = (attributes.resource, &attributes.kind);
+    if kind.kind == resource.kind {
+        let mut object = resource.decode(changed).map_err(|error| error.to_string())?.object;
+        resource.set_defaults(&mut object);
+        return Ok(object);
+    }
+    match decode::Expected::builtin(&kind.group, &kind.version, &kind.kind) {
+        Ok(expected) => expected.decode(changed).map(|decoded| decoded.object).map_err(|error| error.to_string()),
+        // The options of a connection are in no schema.
+        Err(_) => Ok(changed),
+    }
 }
 
 fn attributes<'a>(
@@ -62,8 +105,11 @@ fn attributes<'a>(
     }
 }
 
-/// The request's own options, as `meta.k8s.io/v1` has them.
-fn options(call: &Call, keep: Keep) -> Value {
+/// The request's own options, as `meta.k8s.io/v1` has them; a connection has none beside its object.
+fn options(call: &Call, change: &Change<'_>) -> Value {
+    if change.operation == Operation::Connect {
+        return Value::Null;
+    }
     let kind = match call.request.verb {
         Verb::Create => "CreateOptions",
         Verb::Update => "UpdateOptions",
@@ -74,7 +120,7 @@ fn options(call: &Call, keep: Keep) -> Value {
     let mut options = Map::new();
     options.insert("apiVersion".to_owned(), "meta.k8s.io/v1".into());
     options.insert("kind".to_owned(), kind.into());
-    if keep == Keep::DryRun {
+    if change.keep == Keep::DryRun {
         options.insert("dryRun".to_owned(), json!(["All"]));
     }
     for name in ["fieldManager", "fieldValidation"] {

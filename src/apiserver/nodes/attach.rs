@@ -3,6 +3,7 @@
 //! The client upgrades its connection to a WebSocket (`v5.channel.k8s.io`); the same frames then go, untouched, over a
 //! stream of the node's tunnel that was opened by an extended CONNECT (RFC 8441).
 
+use api::meta;
 use api::status::Status;
 use axum::body::Body;
 use base::task;
@@ -13,9 +14,11 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::ext::Protocol;
 use hyper_util::rt::TokioIo;
+use serde_json::json;
 use sha1::{Digest as _, Sha1};
 
 use super::Target;
+use crate::admission::extend;
 use crate::verbs::Call;
 
 /// The subprotocols that the node speaks, the best first.
@@ -29,6 +32,7 @@ const OPTIONS: [&str; 4] = ["stdin", "stdout", "stderr", "tty"];
 
 /// Joins the client's connection with a container's terminal.
 pub(crate) async fn attach(mut call: Call, _body: Body) -> Result<Response<Body>, Status> {
+    admit(&call).await?;
     let target = Target::find(&call)?;
     let (key, protocol) = handshake(&call.parts.headers)?;
     let Some(client) = call.parts.extensions.remove::<hyper::upgrade::OnUpgrade>() else {
@@ -68,6 +72,20 @@ pub(crate) async fn attach(mut call: Call, _body: Body) -> Result<Response<Body>
     headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
     headers.insert(SEC_WEBSOCKET_ACCEPT, accept(&key)?);
     Ok(response)
+}
+
+/// Asks policies and webhooks about the connection. What they change of it does not count.
+async fn admit(call: &Call) -> Result<(), Status> {
+    let mut options = json!({"kind": "PodAttachOptions", "apiVersion": "v1"});
+    for name in OPTIONS {
+        if call.query.find(name).is_some_and(|value| ["1", "true"].contains(&value)) {
+            meta::set_at(&mut options, &format!("/{name}"), true.into());
+        }
+    }
+    if let Some(container) = call.query.find("container") {
+        meta::set_at(&mut options, "/container", container.into());
+    }
+    extend::admit(call, &extend::Change::of_connection("attach"), &mut options).await
 }
 
 /// The client's key and the subprotocol that both speak.

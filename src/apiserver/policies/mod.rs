@@ -18,6 +18,7 @@ use store::Revision;
 
 use crate::cache::kept::Kept;
 use crate::objects::Objects;
+use crate::verbs::Call;
 use compiled::{Mutating, Validating};
 
 pub(crate) use authorizer::Rights;
@@ -27,6 +28,16 @@ pub(crate) use scope::resource;
 pub(crate) use validate::validate;
 
 const GROUP: &str = "admissionregistration.k8s.io";
+
+/// Whether there is a policy that changes objects somewhere.
+pub(crate) fn may_mutate(call: &Call) -> bool {
+    call.server.admission_policies().mutating(call.objects()).bound().next().is_some()
+}
+
+/// Whether there is a policy that looks at objects somewhere.
+pub(crate) fn may_validate(call: &Call) -> bool {
+    call.server.admission_policies().validating(call.objects()).bound().next().is_some()
+}
 
 /// Policies and bindings as the caches have them, read once a change.
 #[derive(Debug, Default)]

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::authorizer::Rights;
 use super::compiled::{Mutating, Mutation, conditions_hold};
 use super::scope;
+use crate::admission::extend;
 use crate::verbs::Call;
 use crate::webhooks::as_form;
 
@@ -114,7 +115,7 @@ async fn changed(
         }
     }
     let object = as_form(&call.server, form, attributes.resource, &object).await.map_err(told)?;
-    read(attributes.resource, object).map(Some)
+    extend::read(attributes, object).map(Some)
 }
 
 fn told(status: Status) -> String {
@@ -143,14 +144,4 @@ fn applied<'a>(
             form.typed().overlaid(object, &configuration)
         }
     }
-}
-
-/// A changed object as one of its resource, with defaults.
-fn read(resource: &Resource, changed: Value) -> Result<Value, String> {
-    if meta::kind(&changed) != resource.kind {
-        return Ok(changed);
-    }
-    let mut object = resource.decode(changed).map_err(|error| error.to_string())?.object;
-    resource.set_defaults(&mut object);
-    Ok(object)
 }

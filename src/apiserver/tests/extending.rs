@@ -209,6 +209,55 @@ async fn an_ill_typed_policy_is_refused_when_it_is_made() {
     assert!(message(&refused).contains("spec.validations[0].expression: Invalid value: \"1 + 'a' == 2\": compilation failed: ERROR: <input>:1:3: found no matching overload for '_+_' applied to '(int, string)'"), "{refused}");
 }
 
+#[tokio::test]
+async fn policies_are_asked_about_what_is_not_stored() {
+    let cluster = Cluster::start().await;
+    let everything = json!([{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "scope": "*",
+        "resources": ["pods/binding", "pods/eviction", "pods/attach", "serviceaccounts/token", "selfsubjectreviews"]}]);
+    let message = "request.operation + ' ' + (has(request.subResource) ? request.subResource : 'itself') + ' of a ' + object.kind";
+    let spec = json!({"matchConstraints": {"resourceRules": everything},
+        "validations": [{"expression": "false", "messageExpression": message}]});
+    policy(&cluster, "Validating", spec, json!({"policyName": "p", "validationActions": ["Deny"]})).await;
+
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    cluster.ask(Method::POST, "/api/v1/namespaces/default/pods", pod).await;
+    let refused = async |path: &str, body: Value, expected: &str| {
+        let (code, refused) = cluster.ask(Method::POST, path, body).await;
+        let text = refused["message"].as_str().unwrap_or_default();
+        assert!(code == 422 && text.ends_with(&format!("denied request: {expected}")), "{path}: {refused}");
+    };
+    let pod = "/api/v1/namespaces/default/pods/p";
+    let named = json!({"name": "p"});
+    let binding = json!({"metadata": named, "target": {"kind": "Node", "name": "n"}});
+    refused(&format!("{pod}/binding"), binding, "CREATE binding of a Binding").await;
+    refused(&format!("{pod}/eviction"), json!({"metadata": named}), "CREATE eviction of a Eviction").await;
+    refused(&format!("{pod}/attach?stdin=true"), Value::Null, "CONNECT attach of a PodAttachOptions").await;
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    cluster.ask(Method::POST, accounts, json!({"metadata": {"name": "a"}})).await;
+    refused(&format!("{accounts}/a/token"), json!({"spec": {"audiences": []}}), "CREATE token of a TokenRequest").await;
+    let review = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    refused(review, json!({}), "CREATE itself of a SelfSubjectReview").await;
+    assert_eq!(cluster.ask(Method::DELETE, pod, Value::Null).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_mutating_policy_changes_a_scale() {
+    let cluster = Cluster::start().await;
+    let rules = json!([{"operations": ["UPDATE"], "apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments/scale"]}]);
+    let spec = json!({"matchConstraints": {"resourceRules": rules}, "failurePolicy": "Fail", "reinvocationPolicy": "Never",
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression":
+            "[JSONPatch{op: 'replace', path: '/spec/replicas', value: 3}]"}}]});
+    policy(&cluster, "Mutating", spec, json!({"policyName": "p"})).await;
+    let labels = json!({"app": "web"});
+    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"replicas": 1,
+        "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}}});
+    let path = "/apis/apps/v1/namespaces/default/deployments";
+    assert_eq!(cluster.ask(Method::POST, path, deployment).await.0, 201);
+    let scale = json!({"metadata": {"name": "web", "namespace": "default"}, "spec": {"replicas": 9}});
+    let (code, scaled) = cluster.ask(Method::PUT, &format!("{path}/web/scale"), scale).await;
+    assert_eq!((code, &scaled["spec"]["replicas"]), (200, &json!(3)), "{scaled}");
+}
+
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 fn versions(schema: &Value) -> Value {

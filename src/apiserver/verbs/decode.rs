@@ -46,7 +46,7 @@ impl<'a> Expected<'a> {
         Ok(Self { group, version, kind, body: Kind::Type(root) })
     }
 
-    fn decode(&self, value: Value) -> Result<decode::Decoded, DecodeError> {
+    pub(crate) fn decode(&self, value: Value) -> Result<decode::Decoded, DecodeError> {
         match &self.body {
             Kind::Resource(resource) => resource.decode(value),
             Kind::Type(root) => decode::decode(root.schemas(), root.id(), value, self.kind),

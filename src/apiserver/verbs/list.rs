@@ -31,30 +31,18 @@ pub(crate) async fn page(call: &Call, options: &ListOptions) -> Result<Page, Sta
     let limit = options.limit.unwrap_or(usize::MAX);
 
     let mut items = Vec::new();
-    let mut next = None;
-    for (key, object) in snapshot.from(selection.first_key(start)) {
-        if !selection.may_follow(key) {
-            break;
-        }
-        if items.len() == limit {
-            next = Some(key.to_string());
-            break;
-        }
+    let mut left =
+        snapshot.from(selection.first_key(start)).take_while(|(key, _)| selection.may_follow(key)).peekable();
+    while items.len() < limit
+        && let Some((_, object)) = left.next()
+    {
         if selection.matches(object) {
             items.push(std::sync::Arc::clone(object));
         }
     }
-    let token = next.map(|key| Token::new(snapshot.revision.0, &after_last(&items, &key)));
-    let remaining = match (&token, selection.is_everything()) {
-        (Some(_), true) => {
-            let shown_before = snapshot.from(selection.first_key(""));
-            let total = shown_before.take_while(|(key, _)| selection.may_follow(key)).count();
-            let first = selection.first_key(start);
-            let before = snapshot.from(selection.first_key("")).take_while(|(key, _)| ***key < *first);
-            Some(total - before.count() - items.len())
-        }
-        _ => None,
-    };
+    let next = left.peek().map(|(key, _)| after_last(&items, key));
+    let token = next.map(|next| Token::new(snapshot.revision.0, &next));
+    let remaining = (token.is_some() && selection.is_everything()).then(|| left.count());
     if token.is_some() {
         call.server.pins().pin(&call.objects().cache(&call.resource)?, &snapshot);
     }

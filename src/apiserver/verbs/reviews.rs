@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{Call, decode, subresources};
+use crate::admission::extend;
 use crate::authentication::User;
 use crate::authorization::{self, Decision, Facts as _};
 use crate::field_manager;
@@ -22,6 +23,7 @@ use crate::respond::Answer;
 pub(super) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
     let options = WriteOptions::read(&call.query, "CreateOptions")?;
     let mut review = decode::object(call, &decode::Expected::of(&call.resource), &body, options.field_validation)?;
+    extend::admit(call, &extend::Change::of_request("", options.keep), &mut review).await?;
     match &*call.resource.kind {
         "SelfSubjectReview" => {
             meta::set_at(&mut review, "/metadata/creationTimestamp", meta::time(clock::now()).into());

@@ -110,7 +110,7 @@ pub(crate) async fn transition(
     let managers = managers.unwrap_or_else(|| field_manager::of_updated(call, part, &old, &new));
     let change =
         extend::Change { operation: Operation::Update, subresource: part.subresource(), keep, old: Some(&old) };
-    // What a scale changes is shown to webhooks as a scale, and only to be looked at.
+    // Who may change a scale was asked about it as a scale.
     if part != Part::Scale {
         extend::mutate(call, &change, &mut new).await?;
     }

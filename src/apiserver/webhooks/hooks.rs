@@ -68,6 +68,11 @@ impl Hooks {
         }
         Arc::clone(&newest)
     }
+
+    /// Whether there is any webhook of a sort.
+    pub(super) fn has(&self, sort: Sort, objects: &Objects) -> bool {
+        self.current(sort, objects).values().any(|hooks| !hooks.is_empty())
+    }
 }
 
 impl Hook {

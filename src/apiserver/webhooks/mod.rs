@@ -30,7 +30,17 @@ use crate::conversion;
 use crate::policies;
 use crate::server::ApiServer;
 use crate::verbs::Call;
-use hooks::Hook;
+use hooks::{Hook, Sort};
+
+/// Whether there is a webhook that changes objects.
+pub(crate) fn may_mutate(call: &Call) -> bool {
+    call.server.hooks().has(Sort::Mutating, call.objects())
+}
+
+/// Whether there is a webhook that looks at objects.
+pub(crate) fn may_validate(call: &Call) -> bool {
+    call.server.hooks().has(Sort::Validating, call.objects())
+}
 
 /// What a hook is asked about a request, if it is.
 struct Asked<'s> {

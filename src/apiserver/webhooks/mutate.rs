@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use api::admission::Attributes;
 use api::patch::json_patch;
-use api::scheme::Resource;
 use api::status::Status;
 use serde_json::Value;
 
 use super::hooks::{Hook, Sort};
 use super::{as_form, ask, asked};
-use crate::server::ApiServer;
+use crate::admission::extend;
 use crate::verbs::Call;
 
 /// Has the webhooks that a request concerns change its object; whether one did.
@@ -56,19 +55,8 @@ async fn one(
     let form = as_form(&call.server, attributes.resource, asked.matched, object).await?;
     let patched = json_patch(&form, &patch).map_err(|error| Status::internal(error.to_string()))?;
     let patched = as_form(&call.server, asked.matched, attributes.resource, &patched).await?;
-    let patched = read(&call.server, attributes.resource, patched)?;
+    let patched = extend::read(attributes, patched).map_err(Status::internal)?;
     let changed = patched != *object;
     *object = patched;
     Ok(Some(changed))
-}
-
-/// A patched object as one of its resource, with defaults.
-fn read(_server: &ApiServer, resource: &Resource, patched: Value) -> Result<Value, Status> {
-    if api::meta::kind(&patched) != resource.kind {
-        return Ok(patched);
-    }
-    let decoded = resource.decode(patched).map_err(|error| Status::internal(error.to_string()))?;
-    let mut object = decoded.object;
-    resource.set_defaults(&mut object);
-    Ok(object)
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::{Call, decode, update};
+use crate::admission::extend;
 use crate::objects::Change;
 use crate::options::WriteOptions;
 use crate::respond::Answer;
@@ -16,10 +17,11 @@ use crate::respond::Answer;
 pub(super) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
     let options = WriteOptions::read(&call.query, "CreateOptions")?;
     let expected = decode::Expected::builtin("", "v1", "Binding")?;
-    let binding = decode::object(call, &expected, &body, options.field_validation)?;
+    let mut binding = decode::object(call, &expected, &body, options.field_validation)?;
     if meta::name(&binding) != call.name()? {
         return Err(Status::bad_request("name in URL does not match name in Binding object"));
     }
+    extend::admit(call, &extend::Change::of_request("binding", options.keep), &mut binding).await?;
     bound(call, &call.resource, &binding, &options).await
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api::admission::Operation;
 use api::managed::Managers;
 use api::meta;
 use api::scheme::Resource;
@@ -14,6 +15,7 @@ use serde_json::{Map, Value, json};
 use super::super::patch;
 use super::super::update::{self, Part};
 use super::super::{Call, apply, decode};
+use crate::admission::extend;
 use crate::cache::Object;
 use crate::conversion;
 use crate::negotiate::PatchKind;
@@ -62,8 +64,9 @@ async fn apply_scale(call: &Call, body: &Bytes, options: &WriteOptions) -> Resul
     let change = |current: Arc<Object>, old: Value| async move {
         update::check_version(call, &current, &old, applied)?;
         let old = conversion::from_storage(&call.server, resource, old).await?;
-        let (new, managers) = apply::apply(call, Part::Scale, &old, Managers::of(&old), part, options)?;
-        check(call, &of(resource, &new))?;
+        let (mut new, managers) = apply::apply(call, Part::Scale, &old, Managers::of(&old), part, options)?;
+        let scale = admitted(call, &old, of(resource, &new), options).await?;
+        set_wanted(resource, &mut new, &scale);
         update::transition(call, Part::Scale, (old, new), Some(managers), options.keep).await
     };
     let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, change).await?;
@@ -83,14 +86,32 @@ async fn change(
         let mut wanted = change(&of(resource, &old))?;
         update::check_identity(call, &mut wanted)?;
         update::check_version(call, &current, &old, &wanted)?;
-        check(call, &wanted)?;
+        let wanted = admitted(call, &old, wanted, options).await?;
         let mut new = old.clone();
-        let replicas = wanted.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
-        meta::set_at(&mut new, wanted_at(resource), replicas);
+        set_wanted(resource, &mut new, &wanted);
         update::transition(call, Part::Scale, (old, new), None, options.keep).await
     };
     let changed = call.objects().change(resource, call.namespace(), call.name()?, options.keep, change).await?;
     answer(call, changed.into_value()).await
+}
+
+/// The scale as policies and webhooks leave it, checked.
+async fn admitted(call: &Call, old: &Value, mut wanted: Value, options: &WriteOptions) -> Result<Value, Status> {
+    let old = of(&call.resource, old);
+    let change = extend::Change {
+        operation: Operation::Update,
+        subresource: Part::Scale.subresource(),
+        keep: options.keep,
+        old: Some(&old),
+    };
+    extend::mutate(call, &change, &mut wanted).await?;
+    check(call, &wanted)?;
+    Ok(wanted)
+}
+
+fn set_wanted(resource: &Resource, object: &mut Value, scale: &Value) {
+    let replicas = scale.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
+    meta::set_at(object, wanted_at(resource), replicas);
 }
 
 fn expected() -> Result<decode::Expected<'static>, Status> {

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::super::{Call, decode};
-use crate::admission;
+use crate::admission::{self, extend};
 use crate::authentication::service_account::{self, Bound, Claims, ISSUER, Reference};
 use crate::options::WriteOptions;
 use crate::respond::Answer;
@@ -35,6 +35,7 @@ pub(super) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
     meta::set_name(&mut request, name);
     meta::set_namespace(&mut request, namespace);
     meta::set_at(&mut request, "/metadata/creationTimestamp", meta::time(clock::now()).into());
+    extend::admit(call, &extend::Change::of_request("token", options.keep), &mut request).await?;
 
     let seconds = request.pointer("/spec/expirationSeconds").and_then(Value::as_i64).unwrap_or(SECONDS_DEFAULT);
     let errors = check_seconds(seconds);
