@@ -247,7 +247,7 @@ impl Status {
     pub fn unsupported_custom_patch() -> Self {
         let message = "the body of the request was in an unknown format - accepted media types include: \
                        application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
-        Self::about(415, "UnsupportedMediaType", message, Details::default())
+        Self::plain(415, "UnsupportedMediaType", message)
     }
 
     /// 405 for a new custom object while its definition is going.

@@ -185,6 +185,7 @@ impl ApiServer {
         let definitions = custom::Definitions::load(&server);
         seed::plant(&server).await?;
         task::spawn("custom resources", definitions.run(server.clone(), shutdown.clone())).detach();
+        task::spawn("policies", policies::status::run(server.clone(), shutdown.clone())).detach();
         // Both hold what they work on, so they end by the signal and not with the server's last handle.
         let (objects, ttl) = (server.objects().clone(), server.options().event_ttl);
         task::spawn("event expiry", event_ttl::run(objects, ttl, shutdown.clone())).detach();

@@ -19,11 +19,17 @@ use crate::table;
 /// How long an answer may take; a watch of the tables ends by itself after a second or two.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 
+/// How often an object is read that is awaited.
+const AWAIT_EVERY: Duration = Duration::from_millis(10);
+
 /// Who asks, and so manages what it writes: as upstream's session was recorded.
 const USER_AGENT: &str = "recorder/1";
 
 /// Not a method: the store forgets its history and the server starts anew over it.
 const RESTART: &str = "RESTART";
+
+/// Not a method: an object is read until the values of the body stand under its pointers.
+const AWAIT: &str = "AWAIT";
 
 /// A server, and what it answered to named exchanges, before any placeholders.
 pub(crate) struct Session {
@@ -62,6 +68,11 @@ impl Session {
                 answers.push(Answer::default());
                 continue;
             }
+            if exchange.method == AWAIT {
+                self.wait_for(exchange).await;
+                answers.push(Answer::default());
+                continue;
+            }
             let asked = self.ask(exchange);
             if exchange.path.contains("timeoutSeconds=") {
                 waiting.push(asked);
@@ -76,6 +87,24 @@ impl Session {
         }
         answers.extend(join_all(waiting).await);
         answers
+    }
+
+    async fn wait_for(&self, exchange: &Exchange) {
+        let wanted: Value = serde_json::from_str(&exchange.body).unwrap();
+        let mut read = exchange.clone();
+        (read.method, read.body) = ("GET".to_owned(), String::new());
+        let met = async {
+            loop {
+                let answer = self.ask(&read).await;
+                let found = |pointer: &str| answer.body.first().and_then(|object| object.pointer(pointer));
+                if wanted.as_object().unwrap().iter().all(|(pointer, value)| found(pointer) == Some(value)) {
+                    return;
+                }
+                tokio::time::sleep(AWAIT_EVERY).await;
+            }
+        };
+        let met = tokio::time::timeout(ANSWER_DEADLINE, met).await;
+        assert!(met.is_ok(), "{} never has {wanted}", exchange.path);
     }
 
     fn ask(&self, exchange: &Exchange) -> BoxFuture<'static, Answer> {

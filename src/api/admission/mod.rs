@@ -1,10 +1,12 @@
 //! Admission as values: what a request is to webhooks and policies, which of them it concerns, and what their answers
 //! say. The texts are those of `k8s.io/apiserver/pkg/admission`.
 //!
-//! Reading order: [`Attributes`] (a request), [`rules`] (whom it concerns), [`review`] (what is asked and answered).
+//! Reading order: [`Attributes`] (a request), [`rules`] (whom it concerns), [`review`] (what is asked and answered),
+//! [`type_check`] (what a policy's status says of its expressions).
 
 pub mod review;
 pub mod rules;
+pub mod type_check;
 
 use std::collections::BTreeMap;
 

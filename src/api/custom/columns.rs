@@ -48,13 +48,18 @@ pub(super) fn cells(columns: &[Column], object: &Value, now: Timestamp) -> Vec<V
 
 impl Column {
     fn of(column: &Value) -> Option<Self> {
+        let path = text(column, "jsonPath");
+        let description = match text(column, "description") {
+            "" => format!("Custom resource definition column (in JSONPath format): {path}"),
+            description => description.to_owned(),
+        };
         Some(Self {
             name: text(column, "name").into(),
             kind: text(column, "type").into(),
             format: text(column, "format").into(),
-            description: text(column, "description").into(),
+            description: description.into(),
             priority: number(column, "priority").unwrap_or(0),
-            path: JsonPath::parse(text(column, "jsonPath")).ok()?,
+            path: JsonPath::parse(path).ok()?,
         })
     }
 

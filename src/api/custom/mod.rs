@@ -262,6 +262,16 @@ impl Kind {
     }
 }
 
+/// What is wrong by a schema with the default that it gives, which stands at `path`.
+pub(crate) fn validate_default(default: &Value, schema: &Value, path: &Path) -> ErrorList {
+    let errors = validate::validate(default, None, &Structural::of(schema), &path.to_string());
+    if !errors.is_empty() {
+        return errors;
+    }
+    let mut budget = OBJECT_COST_MAX;
+    Rules::compile(schema).validate(default, None, path, &mut budget)
+}
+
 fn names(object: &Value) -> impl Iterator<Item = &str> {
     object.as_object().into_iter().flatten().map(|(name, _)| name.as_str())
 }

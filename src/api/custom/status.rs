@@ -53,6 +53,12 @@ pub fn settled(definition: &Value, others: &[&Value], now: &str) -> Value {
     settled
 }
 
+/// Says of a definition that it ends from `now` on (RFC 3339), as the answer to its deletion does.
+pub fn begin_end(definition: &mut Value, now: &str) {
+    let message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+    put(definition, &said("Terminating", true, "InstanceDeletionPending", message), now);
+}
+
 /// A condition without its time.
 fn said(kind: &str, is_true: bool, reason: &str, message: &str) -> Value {
     json!({"type": kind, "status": if is_true { "True" } else { "False" }, "reason": reason, "message": message})

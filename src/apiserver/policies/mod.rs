@@ -2,12 +2,14 @@
 //! `MutatingAdmissionPolicy`), where bindings say that they hold.
 //!
 //! Reading order: `compiled` (policies as they are evaluated), `scope` (which bindings a request concerns, and with which
-//! parameters), `authorizer` (what expressions may ask of rights), then what is done: [`validate`] and [`mutate`].
+//! parameters), `authorizer` (what expressions may ask of rights), then what is done: [`validate`] and [`mutate`];
+//! [`status`] tells whether expressions fit.
 
 mod authorizer;
 mod compiled;
 mod mutate;
 mod scope;
+pub(crate) mod status;
 mod validate;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -219,8 +219,10 @@ async fn policies_are_asked_about_what_is_not_stored() {
         "validations": [{"expression": "false", "messageExpression": message}]});
     policy(&cluster, "Validating", spec, json!({"policyName": "p", "validationActions": ["Deny"]})).await;
 
-    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
-    cluster.ask(Method::POST, "/api/v1/namespaces/default/pods", pod).await;
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    assert_eq!(cluster.ask(Method::POST, accounts, json!({"metadata": {"name": "default"}})).await.0, 201);
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    assert_eq!(cluster.ask(Method::POST, "/api/v1/namespaces/default/pods", pod).await.0, 201);
     let refused = async |path: &str, body: Value, expected: &str| {
         let (code, refused) = cluster.ask(Method::POST, path, body).await;
         let text = refused["message"].as_str().unwrap_or_default();
@@ -232,9 +234,8 @@ async fn policies_are_asked_about_what_is_not_stored() {
     refused(&format!("{pod}/binding"), binding, "CREATE binding of a Binding").await;
     refused(&format!("{pod}/eviction"), json!({"metadata": named}), "CREATE eviction of a Eviction").await;
     refused(&format!("{pod}/attach?stdin=true"), Value::Null, "CONNECT attach of a PodAttachOptions").await;
-    let accounts = "/api/v1/namespaces/default/serviceaccounts";
-    cluster.ask(Method::POST, accounts, json!({"metadata": {"name": "a"}})).await;
-    refused(&format!("{accounts}/a/token"), json!({"spec": {"audiences": []}}), "CREATE token of a TokenRequest").await;
+    refused(&format!("{accounts}/default/token"), json!({"spec": {"audiences": []}}), "CREATE token of a TokenRequest")
+        .await;
     let review = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
     refused(review, json!({}), "CREATE itself of a SelfSubjectReview").await;
     assert_eq!(cluster.ask(Method::DELETE, pod, Value::Null).await.0, 200);

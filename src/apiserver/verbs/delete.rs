@@ -92,9 +92,13 @@ fn decide(resource: &Resource, old: Value, options: &DeleteOptions, now: Timesta
     let mut new = old.clone();
     let mut finalizers = finalizers_after(&old, options.propagation);
     if resource.is_definition() && meta::deletion_timestamp(&old).is_none() {
-        // A definition ends when its last object is gone.
+        // A definition ends when its last object is gone; upstream gives it no grace and counts no generation.
         finalizers.retain(|finalizer| finalizer != custom::FINALIZER);
         finalizers.push(custom::FINALIZER.to_owned());
+        meta::set_finalizers(&mut new, &finalizers);
+        meta::set_at(&mut new, "/metadata/deletionTimestamp", meta::time(now).into());
+        custom::begin_end(&mut new, &meta::time(now));
+        return Change::Put(new);
     }
     meta::set_finalizers(&mut new, &finalizers);
     let waits = !finalizers.is_empty() || conversion::awaits_finalize(resource, &old);

@@ -3,6 +3,7 @@
 use super::super::env::Env;
 use super::super::program::{Program, Refusal};
 use super::super::types::Type;
+use super::kinds::KindType;
 use super::types;
 
 /// What expressions see beside `object`, `oldObject`, `request`, `namespaceObject` and `variables`.
@@ -41,9 +42,12 @@ pub struct Expression {
 }
 
 /// Compiles the expressions of one webhook or policy.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Compiler {
     variables: Variables,
+    /// What `object` and `oldObject` are.
+    object: Type,
+    params: Type,
 }
 
 /// The compiled variables of a policy, in order; each sees those before it.
@@ -70,11 +74,35 @@ pub(super) mod number {
     pub(in super::super) const REQUEST_RESOURCE: usize = 6;
 }
 
+impl Default for Compiler {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Compiler {
     /// A compiler that knows no `variables` yet.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self { variables: Variables::default(), object: Type::Dyn, params: Type::Dyn }
+    }
+
+    /// A compiler to check expressions on objects of a kind, and parameters of another.
+    #[must_use]
+    pub fn of_kinds(object: &KindType, params: Option<&KindType>) -> Self {
+        let params = params.map_or(Type::Dyn, |params| params.0.clone());
+        Self { variables: Variables::default(), object: object.0.clone(), params }
+    }
+
+    /// Checks the types of an expression, whatever it answers.
+    ///
+    /// # Errors
+    /// What is wrong with it, in upstream's words.
+    pub fn check(&self, source: &str, scope: Scope) -> Result<(), String> {
+        match Program::compile(source, &self.env(scope)) {
+            Err(Refusal::Issues(issues)) => Err(issues.to_string()),
+            Ok(_) | Err(Refusal::Instantiation(_)) => Ok(()),
+        }
     }
 
     /// Adds a variable that further expressions see as `variables.name`.
@@ -131,11 +159,11 @@ impl Compiler {
     fn env(&self, scope: Scope) -> Env {
         let check = |name| Type::Library(name);
         let mut env = Env::default()
-            .variable("object", Type::Dyn)
-            .variable("oldObject", Type::Dyn)
+            .variable("object", self.object.clone())
+            .variable("oldObject", self.object.clone())
             .variable("namespaceObject", types::NAMESPACE.kind())
             .variable("request", types::REQUEST.kind());
-        env = if scope.has_params { env.variable("params", Type::Dyn) } else { env.gap() };
+        env = if scope.has_params { env.variable("params", self.params.clone()) } else { env.gap() };
         env = if scope.has_authorizer {
             env.variable("authorizer", check("kubernetes.authorization.Authorizer"))
                 .variable("authorizer.requestResource", check("kubernetes.authorization.ResourceCheck"))

@@ -8,11 +8,13 @@
 pub mod authorizer;
 mod compile;
 mod evaluate;
+mod kinds;
 mod native;
 mod types;
 
 pub use compile::{Answers, Compiler, Expression, Scope, Variables};
 pub use evaluate::{Answer, Evaluation, Failure, Inputs};
+pub use kinds::KindType;
 
 /// How much all expressions of a policy may cost on one object; upstream's number.
 pub const POLICY_COST_MAX: i64 = 10_000_000;

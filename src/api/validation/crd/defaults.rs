@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::super::field::{Error, ErrorList, Kind, Path};
-use crate::decode::go_kind;
-use crate::value::{entries, flag, has, part, text};
+use super::super::field::{Error, ErrorList, Path};
+use crate::custom;
+use crate::value::{entries, flag, has, part};
 
 /// What pruning would change.
 const UNKNOWN_FIELDS: &str = "must not have unknown fields";
@@ -16,7 +16,7 @@ pub(super) fn check(errors: &mut ErrorList, path: &Path, schema: &Value, must_be
         if must_be_pruned && !is_pruned(schema, default) {
             errors.push(Error::invalid(&path, default.clone(), UNKNOWN_FIELDS));
         }
-        value(errors, &path, "", schema, default);
+        errors.extend(custom::validate_default(default, schema, &path));
     }
     if part(schema, "items").is_object() {
         check(errors, &path.child("items"), part(schema, "items"), must_be_pruned);
@@ -52,48 +52,4 @@ fn is_pruned(schema: &Value, value: &Value) -> bool {
 
 fn keeps_unknown(schema: &Value) -> bool {
     flag(schema, "x-kubernetes-preserve-unknown-fields")
-}
-
-/// Whether a value is of its schema's type, all the way down: the place for all that a schema asks of values.
-fn value(errors: &mut ErrorList, path: &Path, field: &str, schema: &Value, value: &Value) {
-    let wanted = text(schema, "type");
-    let found = kind_of(value);
-    let is_fine = match wanted {
-        "" => true,
-        _ if value.is_null() => flag(schema, "nullable"),
-        "number" => ["number", "integer"].contains(&found),
-        wanted => wanted == found,
-    };
-    if !is_fine {
-        let detail = format!("{field} in body must be of type {wanted}: \"{found}\"");
-        return errors.push(Error::new(Kind::TypeInvalid, path, found, detail));
-    }
-    match value {
-        Value::Object(fields) => {
-            for (name, inner) in fields {
-                let property = part(part(schema, "properties"), name);
-                let schema = if property.is_object() { property } else { part(schema, "additionalProperties") };
-                self::value(errors, path, &joined(field, name), schema, inner);
-            }
-        }
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                self::value(errors, path, &format!("{field}[{index}]"), part(schema, "items"), item);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn joined(field: &str, name: &str) -> String {
-    if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") }
-}
-
-/// What a schema calls a value.
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.as_f64().is_some_and(|number| number.fract() == 0.0) => "integer",
-        other => go_kind(other),
-    }
 }

@@ -311,10 +311,18 @@ fn defaults_are_values_of_their_schemas() {
         ),
         &[
             ".properties[a].default: Invalid value: {\"b\":1.5,\"c\":1}: must not have unknown fields",
-            ".properties[a].default: Invalid value: \"number\": b in body must be of type integer: \"number\"",
+            ".properties[a].default.b: Invalid value: \"number\": b in body must be of type integer: \"number\"",
         ],
     );
     check_schema(fields(json!({"a": {"type": "number", "default": 1}})), &[]);
+    check_schema(
+        fields(json!({"a": {"type": "integer", "minimum": 3, "default": 1}, "b": {"type": "integer", "default": 1,
+            "x-kubernetes-validations": [{"rule": "self > 2", "message": "too small"}]}})),
+        &[
+            ".properties[a].default: Invalid value: 1:  in body should be greater than or equal to 3",
+            ".properties[b].default: Invalid value: 1: too small",
+        ],
+    );
 }
 
 #[test]
