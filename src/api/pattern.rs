@@ -9,6 +9,9 @@ use regex::{Regex, RegexBuilder};
 /// largest that published CustomResourceDefinitions use take some tens of KiB.
 const COMPILED_BYTES_MAX: usize = 1 << 20;
 
+/// How many groups may be nested; as in RE2.
+const NESTING_MAX: u32 = 250;
+
 /// An expression that cannot be used.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("error parsing regexp: {0}")]
@@ -19,12 +22,17 @@ pub struct Error(String);
 /// # Errors
 /// When it is none, or too large.
 pub fn compile(expression: &str) -> Result<Regex, Error> {
-    let built = RegexBuilder::new(&rewritten(expression)).size_limit(COMPILED_BYTES_MAX).build();
-    built.map_err(|error| match error {
+    compile_within(expression, COMPILED_BYTES_MAX).map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => Error("expression nests too deeply or repeats too often".to_owned()),
         // The last line says what is wrong, those above draw where.
         other => Error(other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()),
     })
+}
+
+/// Compiles an expression that may take so many bytes.
+pub(crate) fn compile_within(expression: &str, bytes_max: usize) -> Result<Regex, regex::Error> {
+    let rewritten = rewritten(expression);
+    RegexBuilder::new(&rewritten).size_limit(bytes_max).dfa_size_limit(bytes_max).nest_limit(NESTING_MAX).build()
 }
 
 /// What Go's classes hold, as they stand within brackets.
@@ -45,6 +53,7 @@ fn rewritten(expression: &str) -> String {
     let mut is_in_class = false;
     while let Some(c) = chars.next() {
         match (c, is_in_class) {
+            ('\\', _) if chars.next_if_eq(&'Q').is_some() => quoted(&mut out, &mut chars),
             ('\\', _) => escape(&mut out, chars.next(), is_in_class),
             ('[', false) => {
                 is_in_class = true;
@@ -94,6 +103,16 @@ fn escape(out: &mut String, escaped: Option<char>, is_in_class: bool) {
     }
 }
 
+/// What stands before `\E` stands for itself.
+fn quoted(out: &mut String, chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    while let Some(c) = chars.next() {
+        if c == '\\' && chars.next_if_eq(&'E').is_some() {
+            return;
+        }
+        out.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,7 +130,9 @@ mod tests {
         check(r"^[\w-]+$", "ä", false);
         check(r"^\D$", "ä", true);
         check(r"^[^\s]+$", "a b", false);
+        check(r"^\S$", "é", true);
         check(r"\bword\b", "a word.", true);
+        check(r"^(?i)ABC$", "abc", true);
     }
 
     #[test]
@@ -123,6 +144,13 @@ mod tests {
         check(r"^[[:alpha:]]+$", "ab", true);
         check(r"^[a\-z]+$", "a-z", true);
         check(r"^[\]]$", "]", true);
+        check(r"^[[:alpha:]&&]+$", "a&c", true);
+    }
+
+    #[test]
+    fn what_is_quoted_stands_for_itself() {
+        check(r"\Qa.b\E", "a.b", true);
+        check(r"\Qa.b\E", "axb", false);
     }
 
     #[test]

@@ -30,31 +30,49 @@ pub(crate) struct Pins {
 struct Pin {
     /// Group and plural of the stored resource.
     resource: (String, String),
-    snapshot: Snapshot,
+    pinned: Pinned,
     until: Instant,
 }
 
+/// What a token leads to.
+#[derive(Clone, Debug)]
+pub(crate) struct Pinned {
+    pub snapshot: Snapshot,
+    /// What was left of the list whose page was shown last, if that was counted.
+    pub left: Option<Left>,
+}
+
+/// How many objects of a list are still to be shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Left {
+    pub namespace: Option<String>,
+    /// The key at which the next page begins.
+    pub from: String,
+    pub count: usize,
+}
+
 impl Pins {
-    /// Keeps `snapshot` of `cache` for the time that its token is good.
-    pub(crate) fn pin(&self, cache: &Cache, snapshot: &Snapshot) {
+    /// Keeps a snapshot of `cache` for the time that its token is good.
+    pub(crate) fn pin(&self, cache: &Cache, pinned: Pinned) {
         let resource = name(cache);
         let now = Instant::now();
         let mut pins = self.lock();
-        pins.retain(|pin| pin.until > now && !(pin.resource == resource && pin.snapshot.revision == snapshot.revision));
+        let revision = pinned.snapshot.revision;
+        pins.retain(|pin| pin.until > now && !(pin.resource == resource && pin.pinned.snapshot.revision == revision));
         if pins.len() == PINS_MAX {
             pins.pop_front();
         }
-        pins.push_back(Pin { resource, snapshot: snapshot.clone(), until: now + PIN_DURATION });
+        pins.push_back(Pin { resource, pinned, until: now + PIN_DURATION });
     }
 
     /// The snapshot of `cache` at `revision`, if it is pinned still.
-    pub(crate) fn find(&self, cache: &Cache, revision: Revision) -> Option<Snapshot> {
+    pub(crate) fn find(&self, cache: &Cache, revision: Revision) -> Option<Pinned> {
         let resource = name(cache);
         let now = Instant::now();
         let pins = self.lock();
-        let pin =
-            pins.iter().find(|pin| pin.until > now && pin.snapshot.revision == revision && pin.resource == resource)?;
-        Some(pin.snapshot.clone())
+        let is_it =
+            |pin: &&Pin| pin.until > now && pin.pinned.snapshot.revision == revision && pin.resource == resource;
+        pins.iter().find(is_it).map(|pin| pin.pinned.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Pin>> {

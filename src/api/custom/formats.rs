@@ -10,35 +10,45 @@ use jiff::civil::Date;
 
 /// Whether a text has a format.
 pub(super) fn fits(format: &str, text: &str) -> bool {
-    match format {
-        "date" => Date::strptime("%Y-%m-%d", text).is_ok(),
-        "date-time" | "datetime" => is_date_time(text),
-        "duration" => is_duration(text),
-        "ipv4" => Ipv4Addr::from_str(text).is_ok(),
-        "ipv6" => Ipv6Addr::from_str(text).is_ok(),
-        "cidr" => is_cidr(text),
-        "mac" => is_mac(text),
-        "uri" => is_uri(text),
-        "email" => is_email(text),
-        "hostname" => is_hostname(text),
-        "byte" => STANDARD.decode(text).is_ok(),
-        "uuid" => is_uuid(text, None),
-        "uuid3" => is_uuid(text, Some('3')),
-        "uuid4" => is_uuid(text, Some('4')),
-        "uuid5" => is_uuid(text, Some('5')),
-        "bsonobjectid" => text.len() == 24 && is_hex(text),
-        "hexcolor" => text.strip_prefix('#').is_some_and(|hex| [3, 6].contains(&hex.len()) && is_hex(hex)),
-        "rgbcolor" => is_rgb(text),
-        "isbn" => is_isbn10(text) || is_isbn13(text),
-        "isbn10" => is_isbn10(text),
-        "isbn13" => is_isbn13(text),
-        "creditcard" => is_credit_card(text),
-        "ssn" => is_grouped(text, &[3, 2, 4]),
-        "k8s-short-name" => crate::names::label(text).is_empty(),
-        "k8s-long-name" => crate::names::subdomain(text).is_empty(),
-        // `password` is any text.
-        _ => true,
-    }
+    known(format).is_none_or(|is_one| is_one(text))
+}
+
+/// Whether texts of a format are told from others.
+pub(crate) fn is_known(format: &str) -> bool {
+    known(format).is_some()
+}
+
+/// What tells texts of a format from others. Dashes in its name do not count.
+fn known(format: &str) -> Option<fn(&str) -> bool> {
+    Some(match &*format.replace('-', "") {
+        "date" => |text| Date::strptime("%Y-%m-%d", text).is_ok(),
+        "datetime" => is_date_time,
+        "duration" => is_duration,
+        "ipv4" => |text| Ipv4Addr::from_str(text).is_ok(),
+        "ipv6" => |text| Ipv6Addr::from_str(text).is_ok(),
+        "cidr" => is_cidr,
+        "mac" => is_mac,
+        "uri" => is_uri,
+        "email" => is_email,
+        "hostname" => is_hostname,
+        "byte" => |text| STANDARD.decode(text).is_ok(),
+        "uuid" => |text| is_uuid(text, None),
+        "uuid3" => |text| is_uuid(text, Some('3')),
+        "uuid4" => |text| is_uuid(text, Some('4')),
+        "uuid5" => |text| is_uuid(text, Some('5')),
+        "bsonobjectid" => |text| text.len() == 24 && is_hex(text),
+        "hexcolor" => |text| text.strip_prefix('#').is_some_and(|hex| [3, 6].contains(&hex.len()) && is_hex(hex)),
+        "rgbcolor" => is_rgb,
+        "isbn" => |text| is_isbn10(text) || is_isbn13(text),
+        "isbn10" => is_isbn10,
+        "isbn13" => is_isbn13,
+        "creditcard" => is_credit_card,
+        "ssn" => |text| is_grouped(text, &[3, 2, 4]),
+        "k8sshortname" => |text| crate::names::label(text).is_empty(),
+        "k8slongname" => |text| crate::names::subdomain(text).is_empty(),
+        "password" => |_| true,
+        _ => return None,
+    })
 }
 
 fn is_hex(text: &str) -> bool {

@@ -9,7 +9,7 @@ mod columns;
 mod defaulting;
 pub mod definition;
 mod embedded;
-mod formats;
+pub(crate) mod formats;
 pub mod json_path;
 mod lists;
 mod prune;

@@ -4,14 +4,17 @@
 //! token names the revision and the key to go on from (upstream's form); the snapshot is pinned for as long as the
 //! token is good, since the watch window may forget that revision.
 
+use std::sync::Arc;
+
 use api::paging::Token;
 use api::status::Status;
 use store::Revision;
 
 use super::Call;
-use crate::cache::{Object, Snapshot};
+use crate::cache::{Cache, Object, Snapshot};
 use crate::objects;
 use crate::options::{At, ListOptions};
+use crate::pins::{Left, Pinned};
 use crate::respond::{Answer, Page};
 use crate::selection::Selection;
 
@@ -25,47 +28,56 @@ pub(crate) async fn serve(call: &Call) -> Result<Answer, Status> {
 /// The objects of one page, in order of their keys.
 pub(crate) async fn page(call: &Call, options: &ListOptions) -> Result<Page, Status> {
     let token = options.continue_token.as_deref().map(Token::parse).transpose()?;
-    let snapshot = snapshot(call, options, token.as_ref()).await?;
+    let Pinned { snapshot, left: known } = pinned(call, options, token.as_ref()).await?;
     let selection = Selection::new(&call.resource, call.namespace(), &options.labels, &options.fields)?;
-    let start = token.as_ref().map_or("", Token::start);
+    let first = selection.first_key(token.as_ref().map_or("", Token::start));
     let limit = options.limit.unwrap_or(usize::MAX);
 
     let mut items = Vec::new();
-    let mut left =
-        snapshot.from(selection.first_key(start)).take_while(|(key, _)| selection.may_follow(key)).peekable();
+    let mut left = snapshot.from(first.clone()).take_while(|(key, _)| selection.may_follow(key)).peekable();
     while items.len() < limit
         && let Some((_, object)) = left.next()
     {
         if selection.matches(object) {
-            items.push(std::sync::Arc::clone(object));
+            items.push(Arc::clone(object));
         }
     }
-    let next = left.peek().map(|(key, _)| after_last(&items, key));
-    let token = next.map(|next| Token::new(snapshot.revision.0, &next));
-    let remaining = (token.is_some() && selection.is_everything()).then(|| left.count());
-    if token.is_some() {
-        call.server.pins().pin(&call.objects().cache(&call.resource)?, &snapshot);
-    }
-    Ok(Page { items, revision: snapshot.revision, continue_token: token.map(|token| token.to_string()), remaining })
+    let Some(next) = left.peek().map(|(key, _)| after_last(&items, key)) else {
+        return Ok(Page { items, revision: snapshot.revision, continue_token: None, remaining: None });
+    };
+    let remaining = selection.is_everything().then(|| {
+        let known = known.filter(|left| left.namespace.as_deref() == call.namespace() && left.from == first);
+        known.map_or_else(|| left.count(), |known| known.count - items.len())
+    });
+    let continue_token = Some(Token::new(snapshot.revision.0, &next).to_string());
+    let page = Page { items, revision: snapshot.revision, continue_token, remaining };
+    let namespace = call.namespace().map(str::to_owned);
+    let left = remaining.map(|count| Left { namespace, from: selection.first_key(&next), count });
+    call.server.pins().pin(&call.objects().cache(&call.resource)?, Pinned { snapshot, left });
+    Ok(page)
 }
 
 /// The key right after the last object shown, as upstream's tokens have it; `next` where nothing was shown.
-fn after_last(items: &[std::sync::Arc<Object>], next: &str) -> String {
+fn after_last(items: &[Arc<Object>], next: &str) -> String {
     items.last().map_or_else(|| next.to_owned(), |last| format!("{}\0", last.key))
 }
 
-/// The state that the list shows.
-async fn snapshot(call: &Call, options: &ListOptions, token: Option<&Token>) -> Result<Snapshot, Status> {
-    let caches = call.objects().caches();
+/// The state that the list shows: what its token leads to, or what it asks for.
+async fn pinned(call: &Call, options: &ListOptions, token: Option<&Token>) -> Result<Pinned, Status> {
     let cache = call.objects().cache(&call.resource)?;
-    if let Some(token) = token {
-        let Some(revision) = token.revision().map(Revision) else { return Ok(cache.snapshot(caches.applied())) };
-        let pinned = call.server.pins().find(&cache, revision);
-        return pinned
-            .or_else(|| cache.snapshot_at(revision).ok())
-            .ok_or_else(|| Status::expired_continue(&token.of_newest().to_string()));
+    if let Some((token, revision)) = token.and_then(|token| Some((token, Revision(token.revision()?)))) {
+        let at = |revision| cache.snapshot_at(revision).map(|snapshot| Pinned { snapshot, left: None }).ok();
+        let pinned = call.server.pins().find(&cache, revision).or_else(|| at(revision));
+        return pinned.ok_or_else(|| Status::expired_continue(&token.of_newest().to_string()));
     }
-    match options.at {
+    let at = if token.is_some() { At::Newest } else { options.at };
+    let snapshot = snapshot(call, &cache, at).await?;
+    Ok(Pinned { snapshot, left: None })
+}
+
+async fn snapshot(call: &Call, cache: &Cache, at: At) -> Result<Snapshot, Status> {
+    let caches = call.objects().caches();
+    match at {
         At::Newest | At::Any => Ok(cache.snapshot(caches.applied())),
         At::NotOlderThan(revision) => {
             caches.reached(revision).await.map_err(|error| objects::not_reached(&error))?;

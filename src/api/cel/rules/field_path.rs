@@ -1,17 +1,37 @@
-//! `fieldPath` of a rule: a path from the rule's value to the field that is at fault.
+//! Paths to fields of a schema: `.spec['my.name']`. A rule's `fieldPath` leads from its value to the field that is at
+//! fault, a version's `selectableFields` from its root.
 
 use serde_json::Value;
 
 use crate::validation::field::Path;
+use crate::value::{has, part};
 
-/// The path as messages write it, if a schema has such a field; else why not.
+/// Where a path leads.
+pub(crate) struct Found<'s> {
+    /// As messages write it.
+    pub(crate) path: Path,
+    pub(crate) schema: &'s Value,
+}
+
+/// The path as messages write it, if a schema has such a field.
+///
+/// # Errors
+/// Upstream's reason why there is none.
 pub(super) fn resolve(path: &str, schema: &Value) -> Result<String, String> {
-    let mut resolved = Path::default();
-    let mut schema = schema;
+    find(path, schema, true).map(|found| found.path.into())
+}
+
+/// The field of a schema at a path, which may name fields in brackets or not.
+///
+/// # Errors
+/// Upstream's reason why there is none.
+pub(crate) fn find<'s>(path: &str, schema: &'s Value, allows_brackets: bool) -> Result<Found<'s>, String> {
+    let mut found = Found { path: Path::default(), schema };
     let mut tokens = tokens(path).into_iter();
     let mut next = || tokens.next();
     while let Some(token) = next() {
         let name = match token {
+            "[" if !allows_brackets => return Err("array notation is not allowed".to_owned()),
             "[" => {
                 let quoted = next().ok_or("unexpected end of JSON path")?;
                 let inner = quoted.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
@@ -21,14 +41,7 @@ pub(super) fn resolve(path: &str, schema: &Value) -> Result<String, String> {
             "." => next().ok_or("unexpected end of JSON path")?.to_owned(),
             other => return Err(format!("expected [ or . but got: {other}")),
         };
-        let invalid = "does not refer to a valid field";
-        if let Some(properties) = schema.get("properties") {
-            resolved = resolved.child(&name);
-            schema = properties.get(&name).ok_or(invalid)?;
-        } else {
-            resolved = resolved.key(&name);
-            schema = schema.get("additionalProperties").filter(|values| values.is_object()).ok_or(invalid)?;
-        }
+        found.enter(&name)?;
         if token == "[" {
             match next() {
                 Some("]") => {}
@@ -37,7 +50,24 @@ pub(super) fn resolve(path: &str, schema: &Value) -> Result<String, String> {
             }
         }
     }
-    Ok(resolved.into())
+    Ok(found)
+}
+
+impl Found<'_> {
+    fn enter(&mut self, name: &str) -> Result<(), String> {
+        let inner = if has(self.schema, "properties") {
+            self.path = self.path.child(name);
+            part(part(self.schema, "properties"), name)
+        } else {
+            self.path = self.path.key(name);
+            part(self.schema, "additionalProperties")
+        };
+        if !inner.is_object() {
+            return Err("does not refer to a valid field".to_owned());
+        }
+        self.schema = inner;
+        Ok(())
+    }
 }
 
 /// Delimiters, quoted strings, and what stands between them.
@@ -117,9 +147,12 @@ mod tests {
             ("a", Err("expected [ or . but got: a")),
             (".l[0]", Err("expected single quoted string but got 0")),
             (".a[", Err("unexpected end of JSON path")),
+            (".a.", Err("unexpected end of JSON path")),
         ] {
             let expected = expected.map(str::to_owned).map_err(str::to_owned);
             assert_eq!(resolve(path, &schema), expected, "{path}");
         }
+        let refused = find(".a['b.c']", &schema, false).map(|found| found.path);
+        assert_eq!(refused, Err("array notation is not allowed".to_owned()));
     }
 }

@@ -5,7 +5,7 @@
 
 mod check;
 mod compile;
-mod field_path;
+pub(crate) mod field_path;
 mod validate;
 
 use std::collections::BTreeMap;

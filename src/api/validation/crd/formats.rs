@@ -6,53 +6,24 @@ use serde_json::Value;
 
 use super::super::field::quote;
 use super::spec::Spec;
+use crate::custom::formats;
 use crate::value::{entries, list, part, text};
-
-/// Formats of texts that are known, without their dashes.
-const OF_TEXTS: [&str; 26] = [
-    "bsonobjectid",
-    "byte",
-    "cidr",
-    "creditcard",
-    "date",
-    "datetime",
-    "duration",
-    "email",
-    "hexcolor",
-    "hostname",
-    "ipv4",
-    "ipv6",
-    "isbn",
-    "isbn10",
-    "isbn13",
-    "k8slongname",
-    "k8sshortname",
-    "mac",
-    "password",
-    "rgbcolor",
-    "ssn",
-    "uri",
-    "uuid",
-    "uuid3",
-    "uuid4",
-    "uuid5",
-];
 
 /// A warning for each unknown format and for sets whose items are no scalars.
 pub(super) fn warnings(spec: &Spec<'_>) -> Vec<String> {
-    let (mut formats, mut sets) = (Vec::new(), BTreeSet::new());
-    spec.schemas().for_each(|schema| look(schema, &mut formats, &mut sets));
-    let formats = formats.into_iter().map(|format| format!("unrecognized format {}", quote(&format)));
+    let (mut unknown, mut sets) = (Vec::new(), BTreeSet::new());
+    spec.schemas().for_each(|schema| look(schema, &mut unknown, &mut sets));
+    let formats = unknown.into_iter().map(|format| format!("unrecognized format {}", quote(&format)));
     formats.chain(sets).collect()
 }
 
-fn look(schema: &Value, formats: &mut Vec<String>, sets: &mut BTreeSet<String>) {
+fn look(schema: &Value, unknown: &mut Vec<String>, sets: &mut BTreeSet<String>) {
     if !schema.is_object() {
         return;
     }
     let format = text(schema, "format");
     if !format.is_empty() && !is_known(text(schema, "type"), format) {
-        formats.push(format.to_owned());
+        unknown.push(format.to_owned());
     }
     let items = text(part(schema, "items"), "type");
     if text(schema, "x-kubernetes-list-type") == "set" && ["object", "array"].contains(&items) {
@@ -62,17 +33,17 @@ fn look(schema: &Value, formats: &mut Vec<String>, sets: &mut BTreeSet<String>) 
         ));
     }
     for field in ["items", "not", "additionalProperties"] {
-        look(part(schema, field), formats, sets);
+        look(part(schema, field), unknown, sets);
     }
     for field in ["allOf", "anyOf", "oneOf"] {
-        list(schema, field).iter().for_each(|inner| look(inner, formats, sets));
+        list(schema, field).iter().for_each(|inner| look(inner, unknown, sets));
     }
-    entries(schema, "properties").for_each(|(_, inner)| look(inner, formats, sets));
+    entries(schema, "properties").for_each(|(_, inner)| look(inner, unknown, sets));
 }
 
 fn is_known(kind: &str, format: &str) -> bool {
     match kind {
-        "" | "string" => OF_TEXTS.contains(&format.replace('-', "").as_str()),
+        "" | "string" => formats::is_known(format),
         "integer" => ["int32", "int64"].contains(&format),
         "number" => ["float", "double"].contains(&format),
         _ => false,

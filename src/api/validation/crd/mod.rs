@@ -2,14 +2,13 @@
 //!
 //! Reading order: `spec` and its parts (`names`, `columns`, `subresources`, `conversion`, `approval`), then what a kind's
 //! schema must be: `schema` (the whole, level by level), `lists` (one of its parts), `structural` with
-//! `junctors` (that every value has one type), `defaults`, `field_path`, `formats`, and `walk` (every schema inside a
+//! `junctors` (that every value has one type), `defaults`, `formats`, and `walk` (every schema inside a
 //! schema).
 
 mod approval;
 mod columns;
 mod conversion;
 mod defaults;
-mod field_path;
 mod formats;
 mod junctors;
 mod lists;

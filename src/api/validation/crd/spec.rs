@@ -8,11 +8,12 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::super::field::{Error, ErrorList, Path};
-use super::{
-    columns, conversion, defaults, field_path, is_established, lists, names, schema, structural, subresources,
-};
+use super::{columns, conversion, defaults, is_established, lists, names, schema, structural, subresources};
 use super::{walk, walk::is_typed};
-use crate::cel::{self, rules::CostLimit};
+use crate::cel::{
+    self,
+    rules::{CostLimit, field_path},
+};
 use crate::names as names_rules;
 use crate::value::{flag, has, list, part, text, texts};
 
@@ -305,21 +306,21 @@ impl SelectableFields<'_> {
                 errors.push(Error::required(at, ""));
                 continue;
             }
-            let found = match field_path::find(schema, said) {
+            let found = match field_path::find(said, schema, false) {
                 Ok(found) => found,
                 Err(why) => {
                     errors.push(Error::invalid(at, said, format!("is an invalid path: {why}")));
                     continue;
                 }
             };
-            if found.names.first().is_some_and(|first| first == "metadata") {
+            if found.path.as_str().split(['.', '[']).next() == Some("metadata") {
                 errors.push(Error::invalid(&at, said, "must not point to fields in metadata"));
             }
             if !["string", "boolean", "integer"].contains(&text(found.schema, "type")) {
                 let detail = "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed.";
                 errors.push(Error::invalid(&at, said, detail));
             }
-            if !unique.insert(found.names) {
+            if !unique.insert(String::from(found.path)) {
                 errors.push(Error::duplicate(at, said));
             }
         }
