@@ -73,8 +73,8 @@ fn differences(place: Place<'_>, old: Option<&Value>, new: Option<&Value>) -> Di
             }
         }
     }
-    // What stands on one side alone is itself added or removed, beside its parts; null is not stored.
-    found.touched.is_member |= old.is_none_or(Value::is_null);
+    // What stands on one side alone is itself added or removed, beside its parts; what becomes null is not stored.
+    found.touched.is_member |= old.is_none();
     found.removed.is_member |= new.is_none_or(Value::is_null);
     found
 }
