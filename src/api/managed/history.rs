@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::compare::Comparison;
 use super::merge::merged;
 use super::owned::{complaints, owned};
+use super::remove::without;
 use super::shape::{Place, Shape, is_bare, items};
 use super::{Actor, ApplyError, Fields, Managers, Operation, Typed, Write};
 use crate::custom::definition;
@@ -197,6 +198,15 @@ impl<'a> History<'a> {
         shown(&self.object, &self.managers)
     }
 
+    /// What managers say of the object. What nobody says are defaults, and some depend on what was there when they were
+    /// set.
+    fn said(&self) -> Value {
+        let entries = self.managers.entries.iter();
+        let said = entries.fold(Fields::default(), |said, entry| said.union(&entry.fields));
+        let unsaid = owned(self.place(), &self.object).difference(&said);
+        without_nulls(without(self.place(), &self.object, &unsaid))
+    }
+
     /// Two managers apply a part each: in either order the same becomes of it, and it is what one who applies all gets.
     fn split(&mut self, maker: &mut Maker<'_, '_>, whole: &Value) {
         let Some(whole) = self.canonical(whole).filter(|whole| complaints(self.place(), whole).is_empty()) else {
@@ -221,7 +231,8 @@ impl<'a> History<'a> {
                 let object = history.stored(done.object)?;
                 (history.object, history.managers) = (object, done.managers);
             }
-            sort(history.place(), &mut history.object.clone()).map(|object| (shown(&object, &history.managers), object))
+            let said = sort(history.place(), &mut history.said())?;
+            Some((shown(&said, &history.managers), said))
         };
         // Who applies no more than an empty list owns nothing, and what is there counts as there before anybody applied.
         let owns = |applied: &Value| {
@@ -241,6 +252,17 @@ impl<'a> History<'a> {
 /// Whether all fields are among these. Who applied `{}` owns an object that others may have filled since.
 fn are_there(fields: &Fields, there: &Fields) -> bool {
     fields.nodes().all(|(element, node)| there.get(element).is_some_and(|there| are_there(&node.inner, &there.inner)))
+}
+
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let there = fields.into_iter().map(|(name, part)| (name, without_nulls(part)));
+            Value::Object(there.filter(|(_, part)| !part.is_null()).collect())
+        }
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
 }
 
 /// As a value: the object, and who owns what.
