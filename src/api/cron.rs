@@ -2,6 +2,8 @@
 //!
 //! Grammar and messages are those of the library that upstream uses (`github.com/robfig/cron/v3`, `ParseStandard`).
 
+use crate::durations;
+
 /// When something is due.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Schedule {
@@ -87,43 +89,11 @@ fn described(text: &str) -> Result<Schedule, String> {
             let Some(duration) = text.strip_prefix("@every ") else {
                 return Err(format!("unrecognized descriptor: {text}"));
             };
-            let seconds = seconds(duration).map_err(|why| format!("failed to parse duration {text}: {why}"))?;
-            return Ok(Schedule::Every(seconds.max(1)));
+            let span = durations::parse(duration).map_err(|why| format!("failed to parse duration {text}: {why}"))?;
+            return Ok(Schedule::Every((span / 1_000_000_000).max(1)));
         }
     };
     Schedule::parse(plain)
-}
-
-/// A duration as Go writes it, in whole seconds: `1h30m`, `90s`.
-fn seconds(text: &str) -> Result<i64, String> {
-    let invalid = || format!("time: invalid duration {text:?}");
-    let mut rest = text;
-    let mut total = 0.0;
-    if rest.is_empty() {
-        return Err(invalid());
-    }
-    while !rest.is_empty() {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .ok_or_else(|| format!("time: missing unit in duration {text:?}"))?;
-        let (number, after) = rest.split_at(digits);
-        let number: f64 = number.parse().map_err(|_| invalid())?;
-        let end = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
-        let (unit, after) = after.split_at(end);
-        let scale = match unit {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" => 1e-6,
-            "ns" => 1e-9,
-            other => return Err(format!("time: unknown unit {other:?} in duration {text:?}")),
-        };
-        total += number * scale;
-        rest = after;
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "a duration beyond i64 saturates")]
-    Ok(total as i64)
 }
 
 fn is_any(field: &str) -> bool {

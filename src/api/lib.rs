@@ -30,6 +30,7 @@ pub mod custom;
 pub mod decode;
 pub mod defaults;
 pub mod discovery;
+pub mod durations;
 pub mod events;
 pub mod flow_control;
 #[cfg(any(test, fuzzing))]

@@ -77,6 +77,8 @@ pub fn event() -> Strategy {
 pub fn events_event() -> Strategy {
     Strategy {
         cells: |object, now| event::cells(&crate::events::to_core(object.clone()), now),
+        field_names: fields::EVENTS_EVENT,
+        stored_fields: fields::EVENTS_EVENT_STORED,
         validate: validation::event::strict,
         validate_update: validation::event::strict_update,
         ..event()
@@ -91,7 +93,7 @@ pub fn namespace() -> Strategy {
         defaults: defaults::small::namespace,
         prepare_create: defaults::small::new_namespace,
         prepare_update: prepare::keep_spec_and_status,
-        prepare_status: prepare::keep_all_but_status,
+        prepare_status: prepare::keep_spec,
         columns: small::NAMESPACE,
         cells: small::namespace,
         field_names: &["status.phase"],
@@ -108,7 +110,7 @@ pub fn node() -> Strategy {
     Strategy {
         defaults: defaults::small::node,
         prepare_update: prepare::keep_status,
-        prepare_status: prepare::keep_all_but_status,
+        prepare_status: prepare::keep_spec,
         columns: node::COLUMNS,
         cells: node::cells,
         field_names: &["spec.unschedulable"],
@@ -130,6 +132,7 @@ pub fn pod() -> Strategy {
         prepare_create: prepare::new_pod,
         prepare_update: prepare::keep_status_and_count,
         prepare_status: prepare::pod_status,
+        status_resets: &[&["f:spec"], &["f:metadata", "f:deletionTimestamp"], &["f:metadata", "f:ownerReferences"]],
         columns: pod::COLUMNS,
         cells: pod::cells,
         field_names: fields::POD,
@@ -189,7 +192,7 @@ pub fn service() -> Strategy {
         defaults: defaults::service::service,
         prepare_create: prepare::new_service,
         prepare_update: service_type::prepare_update,
-        prepare_status: prepare::keep_all_but_status,
+        prepare_status: prepare::keep_spec,
         columns: service::COLUMNS,
         cells: service::cells,
         field_names: &["spec.clusterIP", "spec.type"],
@@ -215,6 +218,7 @@ pub fn certificate_signing_request() -> Strategy {
         prepare_create: prepare::without_status,
         prepare_update: prepare::keep_spec_and_status,
         prepare_status: prepare::certificate_request_status,
+        stamp_status: prepare::stamp_conditions,
         columns: small::CERTIFICATE_SIGNING_REQUEST,
         cells: small::certificate_signing_request,
         field_names: &["spec.signerName"],
@@ -270,6 +274,8 @@ pub fn runtime_class() -> Strategy {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::json;
 
     use crate::scheme::Scheme;
@@ -283,7 +289,9 @@ mod tests {
             assert_eq!(cells.len(), row.strategy.columns.len(), "{}", row.kind);
             assert!(!cells.is_empty(), "{} prints nothing", row.kind);
             let fields: Vec<&str> = (row.strategy.fields)(&object).into_iter().map(|(name, _)| name).collect();
-            assert_eq!(fields, row.strategy.field_names, "{}", row.kind);
+            let stored = row.strategy.stored_fields.iter().map(|(_, stored)| *stored);
+            let offered: BTreeSet<&str> = row.strategy.field_names.iter().copied().chain(stored).collect();
+            assert_eq!(BTreeSet::from_iter(fields), offered, "{}", row.kind);
         }
     }
 }

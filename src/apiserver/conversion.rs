@@ -84,18 +84,26 @@ pub(crate) fn awaits_finalize(resource: &Resource, object: &Value) -> bool {
     is_namespace && finalizers.is_some_and(|finalizers| !finalizers.is_empty())
 }
 
-/// `old` with the `status.conditions` of `new`, for `certificatesigningrequests/approval`.
-pub(crate) fn with_conditions_of(new: &Value, old: &Value) -> Value {
-    let mut result = old.clone();
+/// `new` without what `certificatesigningrequests/approval` does not change: of spec and status only conditions do.
+pub(crate) fn with_conditions_alone(mut new: Value, old: &Value) -> Value {
     let conditions = new.pointer("/status/conditions").cloned().unwrap_or_else(|| Value::Array(Vec::new()));
-    meta::set_at(&mut result, "/status/conditions", conditions);
-    result
+    for part in ["spec", "status"] {
+        keep(&mut new, old, part);
+    }
+    meta::set_at(&mut new, "/status/conditions", conditions);
+    new
 }
 
-/// `old` with the `spec.finalizers` (and the version) of `new`, for `namespaces/finalize`.
-pub(crate) fn with_finalizers_of(new: &Value, old: &Value) -> Value {
-    let mut result = old.clone();
-    let finalizers = new.pointer("/spec/finalizers").cloned().unwrap_or_else(|| Value::Array(Vec::new()));
-    meta::set_at(&mut result, "/spec/finalizers", finalizers);
-    result
+/// `new` without what `namespaces/finalize` does not change.
+pub(crate) fn with_finalizers_alone(mut new: Value, old: &Value) -> Value {
+    keep(&mut new, old, "status");
+    new
+}
+
+fn keep(new: &mut Value, old: &Value, part: &str) {
+    let Some(fields) = new.as_object_mut() else { return };
+    match old.get(part) {
+        Some(kept) => fields.insert(part.to_owned(), kept.clone()),
+        None => fields.remove(part),
+    };
 }

@@ -16,10 +16,12 @@ use api::meta;
 use api::scheme::{Resource, Scheme};
 use base::clock;
 use base::shutdown::Shutdown;
+use base::task::{self, Task};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use store::Revision;
 
+use crate::cache::kept::Kept;
 use crate::cache::{Cache, Interest, Object, Subscription, object};
 use crate::seed;
 use crate::server::ApiServer;
@@ -33,6 +35,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 pub(crate) struct Definitions {
     /// By name.
     served: BTreeMap<String, Served>,
+    /// Those that end, each in a task of its own: its objects may be many.
+    ending: BTreeMap<String, Task<()>>,
+    /// What is in the cache, read once a change.
+    kept: Kept<Value>,
 }
 
 /// A definition and the rows made of it.
@@ -47,8 +53,9 @@ struct Served {
 impl Definitions {
     /// Serves what the definitions in the store say, before the first request.
     pub(crate) fn load(server: &ApiServer) -> Self {
-        let mut definitions = Self { served: BTreeMap::new() };
-        definitions.take_in(server, &settled(all(server)), Since::Definition);
+        let mut definitions = Self { served: BTreeMap::new(), ending: BTreeMap::new(), kept: Kept::default() };
+        let settled = settled(definitions.all(server));
+        definitions.take_in(server, &settled, Since::Definition);
         definitions
     }
 
@@ -60,28 +67,37 @@ impl Definitions {
     /// One look at all definitions, and the wait for a reason to take the next.
     async fn round(&mut self, server: &ApiServer) {
         // The watch begins first, so that no change is missed.
-        let mut watches: Vec<Subscription> = cache(server).map(|cache| follow(server, &cache)).into_iter().collect();
-        let found = all(server);
+        let Some(mut watch) = cache(server).map(|cache| follow(server, &cache)) else {
+            return tokio::time::sleep(LOOK_EVERY).await;
+        };
+        let found = self.all(server);
         let settled = settled(found.clone());
         self.take_in(server, &settled, Since::Ever);
         if tell(server, &found, &settled).await {
             // What was written is seen in the next round.
             return;
         }
+        self.ending.retain(|name, _| self.served.contains_key(name));
         for (name, served) in &self.served {
-            if meta::deletion_timestamp(&served.source).is_some() {
-                let objects = served.stored.as_ref().and_then(|stored| server.objects().cache(stored).ok());
-                watches.extend(objects.map(|objects| follow(server, &objects)));
-                ending::empty(server, name, served.stored.as_ref()).await;
+            if meta::deletion_timestamp(&served.source).is_some() && !self.ending.contains_key(name) {
+                let ending = ending::run(server.clone(), name.clone(), served.stored.clone());
+                self.ending.insert(name.clone(), task::spawn("end of a definition", ending));
             }
         }
-        let changes = watches.iter_mut().map(|watch| Box::pin(watch.next()));
         // On a timeout there is nothing to do but to look again.
-        let _ = tokio::time::timeout(LOOK_EVERY, futures::future::select_all(changes)).await;
+        let _ = tokio::time::timeout(LOOK_EVERY, watch.next()).await;
+    }
+
+    /// Every definition, with the revision of its last change.
+    fn all(&mut self, server: &ApiServer) -> Vec<(Arc<Value>, Revision)> {
+        if let Some(cache) = cache(server) {
+            self.kept = self.kept.renewed(&cache.snapshot(Revision(0)), Some);
+        }
+        self.kept.objects.values().map(|(revision, definition)| (Arc::clone(definition), *revision)).collect()
     }
 
     /// Makes rows of definitions that are new or changed, and serves them.
-    fn take_in(&mut self, server: &ApiServer, found: &[(Value, Revision)], since: Since) {
+    fn take_in(&mut self, server: &ApiServer, found: &[(Arc<Value>, Revision)], since: Since) {
         let mut is_changed = false;
         let gone = |name: &String| !found.iter().any(|(definition, _)| meta::name(definition) == name);
         for name in self.served.keys().filter(|name| gone(name)).cloned().collect::<Vec<_>>() {
@@ -166,23 +182,26 @@ fn source(definition: &Value) -> Value {
 }
 
 /// The definitions with the status that they should have.
-fn settled(mut found: Vec<(Value, Revision)>) -> Vec<(Value, Revision)> {
+fn settled(mut found: Vec<(Arc<Value>, Revision)>) -> Vec<(Arc<Value>, Revision)> {
     let now = meta::time(clock::now_seconds());
     for at in 0..found.len() {
-        let others: Vec<&Value> = found.iter().map(|(definition, _)| definition).collect();
-        let settled = others.get(at).map(|definition| status::settled(definition, &others, &now));
-        if let (Some(settled), Some((place, _))) = (settled, found.get_mut(at)) {
-            *place = settled;
+        // What has the names that it asks for keeps them, whoever asks for them later.
+        let unsettled = found.get(at).filter(|(definition, _)| !status::is_settled(definition));
+        let Some((definition, _)) = unsettled else { continue };
+        let others: Vec<&Value> = found.iter().map(|(definition, _)| &**definition).collect();
+        let settled = status::settled(definition, &others, &now);
+        if let Some((place, _)) = found.get_mut(at) {
+            *place = Arc::new(settled);
         }
     }
     found
 }
 
 /// Writes the status of definitions that have another than they should; whether one was written.
-async fn tell(server: &ApiServer, found: &[(Value, Revision)], settled: &[(Value, Revision)]) -> bool {
+async fn tell(server: &ApiServer, found: &[(Arc<Value>, Revision)], settled: &[(Arc<Value>, Revision)]) -> bool {
     let mut is_changed = false;
     for ((before, _), (settled, _)) in found.iter().zip(settled) {
-        if settled.get("status") == before.get("status") {
+        if Arc::ptr_eq(settled, before) || settled.get("status") == before.get("status") {
             continue;
         }
         let path = format!("{PATH}/{}/status", meta::name(settled));
@@ -194,20 +213,6 @@ async fn tell(server: &ApiServer, found: &[(Value, Revision)], settled: &[(Value
         }
     }
     is_changed
-}
-
-/// Every definition, with the revision of its last change.
-fn all(server: &ApiServer) -> Vec<(Value, Revision)> {
-    let Some(cache) = cache(server) else { return Vec::new() };
-    let snapshot = cache.snapshot(Revision(0));
-    let read = |object: &Arc<Object>| match object.to_value() {
-        Ok(definition) => Some((definition, object.revision)),
-        Err(error) => {
-            tracing::error!(%error, "a definition cannot be read");
-            None
-        }
-    };
-    snapshot.objects.values().filter_map(read).collect()
 }
 
 fn cache(server: &ApiServer) -> Option<Cache> {

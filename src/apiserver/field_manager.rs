@@ -75,7 +75,7 @@ fn fixed(call: &Call, part: Part) -> Fields {
     match part {
         Part::Main | Part::Scale if has_status => Fields::of(&[&["f:status"]]),
         Part::Main | Part::Scale => Fields::default(),
-        Part::Status => Fields::of(&[&["f:spec"]]),
+        Part::Status => Fields::of(call.resource.strategy.status_resets),
         Part::Approval => Fields::of(&[&["f:spec"], &["f:status", "f:certificate"]]),
         Part::Finalizers => Fields::of(&[&["f:status"]]),
     }

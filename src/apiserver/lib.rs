@@ -26,7 +26,6 @@ mod options;
 mod own_group;
 mod own_service;
 mod paths;
-mod pins;
 mod policies;
 mod registry;
 mod request_id;

@@ -63,7 +63,8 @@ impl Limits {
 #[derive(Debug)]
 pub(crate) struct Refused;
 
-fn lasts(request: &ResourceRequest) -> bool {
+/// Whether a request lasts as long as its client likes.
+pub(crate) fn lasts(request: &ResourceRequest) -> bool {
     request.verb == Verb::Watch
         || request.group == RUN_GROUP
         || request.subresource.as_deref().is_some_and(|subresource| LASTING.contains(&subresource))

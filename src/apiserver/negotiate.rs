@@ -33,6 +33,8 @@ pub(crate) enum Format {
 pub(crate) enum Subject<'a> {
     /// Objects of this resource.
     Objects(&'a Resource),
+    /// What is answered as this resource and not kept: it has no columns.
+    Answers(&'a Resource),
     /// A `Status`, or a document of discovery: shown as it is, in any format.
     Message,
 }
@@ -124,8 +126,9 @@ impl Subject<'_> {
         match (self, shape) {
             (Self::Message, shape) => shape == Shape::Whole,
             (Self::Objects(_), Shape::Table(_)) => format != Format::Protobuf,
-            (Self::Objects(_), Shape::Metadata(_)) => true,
-            (Self::Objects(resource), Shape::Whole) => {
+            (Self::Answers(_), Shape::Table(_)) => false,
+            (Self::Objects(_) | Self::Answers(_), Shape::Metadata(_)) => true,
+            (Self::Objects(resource) | Self::Answers(resource), Shape::Whole) => {
                 format != Format::Protobuf || protobuf::is_known(&resource.api_version(), &resource.kind)
             }
         }

@@ -98,6 +98,7 @@ impl Objects {
             };
         }
         let value = Some(encode(resource, &mut object)?);
+        self.check_definition(resource, true)?;
         let key = resource.key(namespace, name).into();
         let write = Write { key, expect: Expect::Absent, value, urgency: urgency(resource) };
         match self.store.commit(write).await {
@@ -138,6 +139,9 @@ impl Objects {
             if keep == Keep::DryRun {
                 return Ok(if is_removal { Changed::Removed(value) } else { Changed::Stands(value) });
             }
+            if !is_removal {
+                self.check_definition(resource, false)?;
+            }
             let urgency = if is_removal { urgency(resource) } else { urgency_of_change(resource, &old, &value) };
             let key = resource.key(namespace, name).into();
             let write = Write { key, expect: Expect::At(current.revision), value: stored, urgency };
@@ -157,6 +161,21 @@ impl Objects {
             name,
             "the object is being changed by too many writers at once; please try again",
         ))
+    }
+
+    /// Whether custom objects are still made by the definition that this one was checked by: a write may have waited for
+    /// others since.
+    fn check_definition(&self, resource: &Resource, is_new: bool) -> Result<(), Status> {
+        let Some(checked_by) = &resource.custom else { return Ok(()) };
+        let stored = self.caches.of(resource).map(|cache| cache.resource()).ok_or_else(Status::no_such_resource)?;
+        match &stored.custom {
+            Some(now) if is_new && now.is_ending() => Err(Status::creation_not_allowed()),
+            Some(now) if now.edition() == checked_by.edition() => Ok(()),
+            _ => {
+                let why = format!("the definition of {} was changed meanwhile; please try again", resource.plural);
+                Err(Status::service_unavailable(why))
+            }
+        }
     }
 
     /// Waits until the caches show `revision`.

@@ -42,8 +42,8 @@ pub(crate) struct ListOptions {
     pub continue_token: Option<String>,
     pub at: At,
     pub allows_bookmarks: bool,
-    /// Whether a watch begins with everything there is, closed by a bookmark.
-    pub sends_initial_events: bool,
+    /// Whether a watch begins with everything there is, closed by a bookmark, or with nothing, if that is said.
+    pub sends_initial_events: Option<bool>,
     /// How long a watch may last, or a list may wait, in seconds.
     pub timeout_seconds: Option<u64>,
 }
@@ -87,6 +87,8 @@ pub(crate) struct DeleteOptions {
     pub keep: Keep,
     pub grace_seconds: Option<i64>,
     pub propagation: Option<Propagation>,
+    /// Whether `orphanDependents: false` says what becomes of dependents.
+    pub cascades_expressly: bool,
     pub uid: Option<String>,
     pub resource_version: Option<String>,
 }
@@ -110,6 +112,11 @@ impl Query {
     /// All values of a parameter.
     pub(crate) fn all(&self, name: &str) -> Vec<&str> {
         self.0.iter().filter(|(key, value)| key == name && !value.is_empty()).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// All values of a parameter, empty ones, too.
+    pub(crate) fn listed(&self, name: &str) -> Vec<&str> {
+        self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect()
     }
 
     /// A flag, which may stand bare; `None` when it is absent. What `strconv.ParseBool` does not take counts as true,
@@ -141,6 +148,9 @@ impl ListOptions {
         let errors =
             if is_watch { check_watch(query, sends_initial_events) } else { check_list(query, sends_initial_events) };
         refuse("ListOptions", errors)?;
+        if query.find("continue").is_some() && query.find("resourceVersion").is_some_and(|version| version != "0") {
+            return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+        }
         Ok(Self {
             labels,
             fields,
@@ -148,7 +158,7 @@ impl ListOptions {
             continue_token: query.find("continue").map(str::to_owned),
             at: At::read(query, is_watch)?,
             allows_bookmarks: query.flag("allowWatchBookmarks").unwrap_or(false),
-            sends_initial_events: sends_initial_events.unwrap_or(false),
+            sends_initial_events,
             timeout_seconds: query.integer("timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok()),
         })
     }
@@ -275,7 +285,7 @@ impl WriteOptions {
     }
 
     fn collect(query: &Query, errors: &mut field::ErrorList) -> Self {
-        let keep = read_dry_run(&query.all("dryRun"), errors);
+        let keep = read_dry_run(&query.listed("dryRun"), errors);
         let field_validation = match query.find("fieldValidation") {
             None | Some("Warn") => FieldValidation::Warn,
             Some("Ignore") => FieldValidation::Ignore,
@@ -313,7 +323,7 @@ impl DeleteOptions {
 
         let dry_run = match in_body("dryRun").and_then(Value::as_array) {
             Some(list) => list.iter().filter_map(Value::as_str).collect(),
-            None => query.all("dryRun"),
+            None => query.listed("dryRun"),
         };
         let keep = read_dry_run(&dry_run, &mut errors);
         let grace_seconds = match in_body("gracePeriodSeconds").and_then(Value::as_i64) {
@@ -354,6 +364,7 @@ impl DeleteOptions {
             keep,
             grace_seconds,
             propagation,
+            cascades_expressly: orphan == Some(false),
             uid: precondition("uid"),
             resource_version: precondition("resourceVersion"),
         })

@@ -37,7 +37,7 @@ impl Selection {
         Ok(Self {
             namespace: namespace.map(str::to_owned),
             labels: labels.clone(),
-            fields: fields.clone(),
+            fields: fields.renamed(|field| resource.stored_field(field)),
             name: None,
             is_namespaced,
         })

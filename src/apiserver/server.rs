@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use api::admission::Attributes;
 use api::scheme::Scheme;
 use api::status::Status;
 use axum::body::Body;
@@ -30,7 +29,6 @@ use crate::limits::Limits;
 use crate::metrics::{self, Metrics};
 use crate::objects::Objects;
 use crate::options::Query;
-use crate::pins::Pins;
 use crate::registry::{self, Registry};
 use crate::request_id;
 use crate::request_info::{RequestInfo, ResourceRequest};
@@ -129,7 +127,6 @@ struct Shared {
     /// The builtin resources and the custom ones that are served now.
     scheme: RwLock<Arc<Scheme>>,
     objects: Objects,
-    pins: Pins,
     nodes: nodes::Nodes,
     services: Services,
     health: Health,
@@ -168,7 +165,6 @@ impl ApiServer {
             metrics: Metrics::default(),
             scheme: RwLock::new(Arc::new(scheme.clone())),
             objects: Objects::new(store, caches),
-            pins: Pins::default(),
             nodes: nodes::Nodes::default(),
             paths: paths::Paths::default(),
             registry: OnceLock::new(),
@@ -235,7 +231,10 @@ impl ApiServer {
         };
         let answered = match info {
             RequestInfo::Resource(resource) => verbs::serve(self.clone(), user, resource, request).await,
-            RequestInfo::Path { path, verb } => paths::serve(self, &user, &path, &verb, request).await,
+            RequestInfo::Path { path, verb } => {
+                let query = Query::parse(request.uri().query().unwrap_or_default());
+                verbs::within_deadline(&query, paths::serve(self, &user, &path, &verb, request)).await
+            }
         };
         let response = answered.unwrap_or_else(|status| status::response(&status, &headers));
         self.shared.metrics.count(verb, &resource, response.status().as_u16(), started.elapsed());
@@ -297,12 +296,6 @@ impl ApiServer {
         &self.shared.webhooks
     }
 
-    /// The namespace that a request is in.
-    pub(crate) fn namespace_of(&self, attributes: &Attributes<'_>) -> Option<serde_json::Value> {
-        let name = Some(attributes.namespace).filter(|name| !name.is_empty())?;
-        self.object("", "namespaces", None, name)
-    }
-
     pub(crate) fn options(&self) -> &Options {
         &self.shared.options
     }
@@ -320,10 +313,6 @@ impl ApiServer {
 
     pub(crate) fn objects(&self) -> &Objects {
         &self.shared.objects
-    }
-
-    pub(crate) fn pins(&self) -> &Pins {
-        &self.shared.pins
     }
 
     pub(crate) fn nodes(&self) -> &nodes::Nodes {

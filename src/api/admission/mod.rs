@@ -75,7 +75,7 @@ impl Attributes<'_> {
         self.resource.group.is_empty() && self.resource.plural == "namespaces"
     }
 
-    /// Whether webhooks and policies are not asked: what they are made of must stay changeable when they fail.
+    /// Whether neither webhooks nor policies are asked: what they are made of must stay changeable when they fail.
     #[must_use]
     pub fn is_exempt(&self) -> bool {
         const EXEMPT: [&str; 6] = [
@@ -87,6 +87,22 @@ impl Attributes<'_> {
             "mutatingadmissionpolicybindings",
         ];
         self.resource.group == "admissionregistration.k8s.io" && EXEMPT.contains(&&*self.resource.plural)
+    }
+
+    /// Whether policies are not asked.
+    #[must_use]
+    pub fn is_exempt_from_policies(&self) -> bool {
+        self.is_exempt() || is_question(self.resource)
+    }
+}
+
+/// Whether policies are not asked either: who asks who somebody is, or what they may do, must have an answer, or nobody
+/// would get in any more. As upstream's `pkg/kubeapiserver/admission/exclusion`.
+fn is_question(resource: &Resource) -> bool {
+    match &*resource.group {
+        "authentication.k8s.io" => ["selfsubjectreviews", "tokenreviews"].contains(&&*resource.plural),
+        "authorization.k8s.io" => true,
+        _ => false,
     }
 }
 

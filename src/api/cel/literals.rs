@@ -5,6 +5,7 @@ use super::functions::{regex, time};
 use super::issues::{Issues, Source};
 use super::syntax::{Call, Entry, Expr, Kind, Literal};
 use super::types::Type;
+use crate::durations;
 
 /// Whether all literals of a checked expression are right.
 pub(super) fn check(root: &Expr, checked: &Checked, source: &Source) -> Result<(), String> {
@@ -30,7 +31,7 @@ fn check_constant(call: &Call, source: &Source, issues: &mut Issues) {
         return;
     };
     let is_valid = match call.function.as_ref() {
-        "duration" => time::parse_duration(text).is_some(),
+        "duration" => durations::parse(text).is_ok(),
         "timestamp" => time::Point::parse(text).is_some(),
         "matches" => regex::is_valid(text),
         _ => true,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::structural::Structural;
-use super::{Kind, Scale, columns, types};
+use super::{Edition, Kind, Scale, columns, types};
 use crate::cel::rules::Rules;
 use crate::custom::json_path::JsonPath;
 use crate::meta;
@@ -106,6 +106,10 @@ fn row(definition: &Value, version: &Value, storage: &str) -> Resource {
             deprecation: deprecation(version, &own),
             conversion: conversion(part(spec, "conversion")),
             is_ending: meta::deletion_timestamp(definition).is_some(),
+            edition: Edition {
+                uid: meta::uid(definition).unwrap_or_default().to_owned(),
+                generation: meta::generation(definition).unwrap_or_default(),
+            },
             rules: Rules::compile(&published),
             schema,
             published,

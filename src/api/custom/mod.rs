@@ -49,6 +49,14 @@ pub struct Kind {
     conversion: Option<Value>,
     /// Whether the definition is going, and with it all objects.
     is_ending: bool,
+    edition: Edition,
+}
+
+/// Which definition a kind was made of: what was checked by another says nothing of this one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Edition {
+    uid: String,
+    generation: i64,
 }
 
 /// Errors after which rules are not asked (upstream's `hasBlockingErr`).
@@ -253,6 +261,12 @@ impl Kind {
     #[must_use]
     pub fn is_ending(&self) -> bool {
         self.is_ending
+    }
+
+    /// Which definition it was made of.
+    #[must_use]
+    pub fn edition(&self) -> &Edition {
+        &self.edition
     }
 
     /// The schema as the definition has it.

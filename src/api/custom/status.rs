@@ -29,6 +29,15 @@ pub fn condition<'v>(definition: &'v Value, kind: &str) -> Option<&'v Value> {
     list(part(definition, "status"), "conditions").iter().find(|condition| text(condition, "type") == kind)
 }
 
+/// Whether a definition is served under all the names that it asks for, so that [`settled`] would change nothing.
+#[must_use]
+pub fn is_settled(definition: &Value) -> bool {
+    let (wanted, accepted) =
+        (part(part(definition, "spec"), "names"), part(part(definition, "status"), "acceptedNames"));
+    let is_served = is_true(definition, "NamesAccepted") && is_true(definition, "Established");
+    is_served && wanted == accepted && approval(definition).is_none()
+}
+
 /// `definition` with the status that it should have among `others` (all definitions, it may be among them), at `now`
 /// (RFC 3339). The same where nothing is to be changed.
 #[must_use]

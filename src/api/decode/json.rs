@@ -1,22 +1,46 @@
 //! JSON text, read as Go's `encoding/json` reads it: the same texts are refused, in the same words, and a field that
 //! stands twice is found.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Number, Value};
 
 use super::{DEPTH_MAX, DecodeError, Parsed};
-use crate::decode::path::{Complaints, Path};
+use crate::decode::path::{Complaints, DUPLICATE, Path, UNKNOWN};
 
 /// Reads a JSON text.
 ///
 /// # Errors
 /// When it is no JSON, or nested deeper than [`DEPTH_MAX`]. The text is Go's.
 pub fn parse_json(text: &[u8]) -> Result<Parsed, DecodeError> {
-    let mut reader = Reader { text, at: 0, path: Path::default(), complaints: Complaints::default() };
+    let mut reader = Reader { text, at: 0, path: Path::default(), complaints: Complaints::default(), order: None };
     let value = reader.value(0)?;
     match reader.peek() {
         None => Ok(Parsed { value, duplicates: reader.complaints.into_sentences() }),
         Some(byte) => Err(unexpected(byte, "after top-level value")),
     }
+}
+
+/// Complaints about fields in the order in which upstream's decoder meets them in the text; of a field that is unknown it
+/// does not tell that it stands twice.
+#[must_use]
+pub fn in_order(text: &[u8], mut complaints: Vec<String>) -> Vec<String> {
+    let unknown: HashSet<String> =
+        complaints.iter().filter_map(|told| Some(told.strip_prefix(UNKNOWN)?.to_owned())).collect();
+    complaints.retain(|told| told.strip_prefix(DUPLICATE).is_none_or(|path| !unknown.contains(path)));
+    let order = Order { wanted: complaints.iter().cloned().collect(), met: Vec::new() };
+    let mut reader =
+        Reader { text, at: 0, path: Path::default(), complaints: Complaints::default(), order: Some(order) };
+    // The text was read before: what cannot be read now is told as it came.
+    let met = reader.value(0).ok().and(reader.order).map(|order| order.met).unwrap_or_default();
+    let rest = complaints.into_iter().filter(|told| !met.contains(told)).collect::<Vec<_>>();
+    met.into_iter().chain(rest).collect()
+}
+
+/// Sentences that are wanted in the order in which their fields are met.
+struct Order {
+    wanted: HashSet<String>,
+    met: Vec<String>,
 }
 
 /// A place in a text.
@@ -25,6 +49,7 @@ struct Reader<'a> {
     at: usize,
     path: Path,
     complaints: Complaints,
+    order: Option<Order>,
 }
 
 impl Reader<'_> {
@@ -62,8 +87,13 @@ impl Reader<'_> {
                 byte => return Err(unexpected(byte, "after object key")),
             }
             self.path.push_field(&key);
-            if fields.contains_key(&key) {
+            let is_second = fields.contains_key(&key);
+            if is_second {
                 self.complaints.duplicate(&self.path);
+            }
+            if let Some(Order { wanted, met }) = &mut self.order {
+                let told = format!("{}{}\"", if is_second { DUPLICATE } else { UNKNOWN }, self.path);
+                met.extend(wanted.take(&told));
             }
             let value = self.value(depth + 1)?;
             self.path.pop();
@@ -312,5 +342,15 @@ mod tests {
         let parsed = parse_json(br#"{"data":{"a":"1","a":"2","a":"3"},"l":[{"x":1,"x":2}]}"#).unwrap();
         assert_eq!(parsed.value, json!({"data": {"a": "3"}, "l": [{"x": 2}]}));
         assert_eq!(parsed.duplicates, ["duplicate field \"data.a\"", "duplicate field \"l[0].x\""]);
+    }
+
+    #[test]
+    fn complaints_come_in_the_order_of_the_text() {
+        let text = br#"{"z": 1, "b": 1, "b": 2, "a": 1, "z": 2}"#;
+        let told = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let complaints =
+            told(&["duplicate field \"b\"", "duplicate field \"z\"", "unknown field \"a\"", "unknown field \"z\""]);
+        let expected = told(&["unknown field \"z\"", "duplicate field \"b\"", "unknown field \"a\""]);
+        assert_eq!(in_order(text, complaints), expected);
     }
 }

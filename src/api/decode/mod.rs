@@ -15,7 +15,7 @@ mod yaml;
 mod yaml_scalar;
 
 pub use canonical::canonicalize;
-pub use json::parse_json;
+pub use json::{in_order, parse_json};
 pub use kind::{check_kind, go_kind, unrecognized};
 pub use object::{Decoded, decode};
 pub(crate) use path::{Complaints, Path};

@@ -42,13 +42,17 @@ impl fmt::Display for Path {
 #[derive(Debug, Default)]
 pub(crate) struct Complaints(Vec<String>);
 
+/// How complaints begin; the path and a quote follow.
+pub(super) const DUPLICATE: &str = "duplicate field \"";
+pub(super) const UNKNOWN: &str = "unknown field \"";
+
 impl Complaints {
     pub(crate) fn duplicate(&mut self, path: &Path) {
-        self.add(format!("duplicate field \"{path}\""));
+        self.add(format!("{DUPLICATE}{path}\""));
     }
 
     pub(crate) fn unknown(&mut self, path: &Path) {
-        self.add(format!("unknown field \"{path}\""));
+        self.add(format!("{UNKNOWN}{path}\""));
     }
 
     pub(crate) fn into_sentences(self) -> Vec<String> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::fields::{self, Fields, Node};
+use super::owned::owned;
 use super::shape::{Place, Shape, is_bare, items};
 
 /// What a change did.
@@ -52,7 +53,12 @@ fn differences(place: Place<'_>, old: Option<&Value>, new: Option<&Value>) -> Di
     let shape = place.shape_of(old.into_iter().chain(new));
     // Nothing and nothing may still be absent, null and empty.
     if matches!(shape, Shape::Leaf) || (is_bare(old) && is_bare(new)) {
-        return Differences::of_whole(old, new);
+        let mut found = Differences::of_whole(old, new);
+        // What may be anything was an object whose parts had owners of their own, and is none any more.
+        if let Some(old) = old.filter(|old| !matches!(place.shape_of([*old]), Shape::Leaf)) {
+            found.removed.inner = owned(place, old);
+        }
+        return found;
     }
     match shape {
         Shape::Leaf => {}

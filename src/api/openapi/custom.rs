@@ -17,12 +17,17 @@ pub(super) fn definition_name(kind: &GroupVersionKind) -> String {
     format!("{}.{}.{}", group.join("."), kind.version, kind.kind)
 }
 
-/// The type of a custom kind, whose `metadata` is given.
-pub(super) fn definition(row: &Resource, version: Version, metadata: &Value) -> Option<Value> {
+/// The type of a custom kind, whose `metadata` is given; `described` tells what a field that all objects have is.
+pub(super) fn definition(
+    row: &Resource,
+    version: Version,
+    metadata: &Value,
+    described: impl Fn(&str) -> Option<Value>,
+) -> Option<Value> {
     let published = row.custom.as_ref()?.published();
     let mut value = match (published, version) {
         (Value::Object(_), Version::V3) => published.clone(),
-        (Value::Object(_), Version::V2) => for_v2(published),
+        (Value::Object(_), Version::V2) if !is_open(published) => for_v2(published),
         _ => json!({"type": "object"}),
     };
     let fields = value.as_object_mut()?;
@@ -31,35 +36,35 @@ pub(super) fn definition(row: &Resource, version: Version, metadata: &Value) -> 
     if fields.contains_key("properties") || version == Version::V3 {
         let properties = fields.entry("properties").or_insert_with(|| Value::Object(Map::new()));
         if let Some(properties) = properties.as_object_mut() {
-            for (name, description) in TYPE_META {
-                properties.insert(name.into(), json!({"type": "string", "description": description}));
+            let string = || json!({"type": "string"});
+            for (name, mut schema) in [("apiVersion", string()), ("kind", string()), ("metadata", metadata.clone())] {
+                if let Some(fields) = schema.as_object_mut() {
+                    fields.extend(described(name).map(|description| ("description".to_owned(), description)));
+                }
+                properties.insert(name.into(), schema);
             }
-            let mut metadata = metadata.clone();
-            if let Some(fields) = metadata.as_object_mut() {
-                fields.insert("description".into(), "Standard object's metadata.".into());
-            }
-            properties.insert("metadata".into(), metadata);
         }
     }
     Some(value)
 }
 
-/// What says what an object is.
-const TYPE_META: [(&str, &str); 2] =
-    [("apiVersion", "The version of the object's form."), ("kind", "What the object is.")];
+/// Whether a schema keeps fields that it does not describe.
+fn is_open(schema: &Value) -> bool {
+    schema.get("x-kubernetes-preserve-unknown-fields").is_some_and(|keeps| keeps == &Value::Bool(true))
+}
 
 fn kinds(row: &Resource) -> Value {
     json!([{"group": row.group, "version": row.version, "kind": row.kind}])
 }
 
-/// The same without what OpenAPI 2 does not know. What keeps unknown fields is an object of anything there.
+/// The same without what OpenAPI 2 does not know. What keeps unknown fields may be anything there.
 fn for_v2(schema: &Value) -> Value {
     let Some(fields) = schema.as_object() else { return schema.clone() };
-    let is_open = fields.get("x-kubernetes-preserve-unknown-fields").is_some_and(|keeps| keeps == &Value::Bool(true));
+    let is_open = is_open(schema);
     let mut kept = Map::new();
     for (name, value) in fields.iter().filter(|(name, _)| !UNKNOWN_TO_V2.contains(&name.as_str())) {
         match name.as_str() {
-            "properties" | "additionalProperties" | "items" if is_open => {}
+            "type" | "properties" | "additionalProperties" | "items" if is_open => {}
             "properties" => {
                 let properties = value.as_object().into_iter().flatten();
                 let properties: Map<String, Value> =
@@ -95,7 +100,7 @@ mod tests {
         assert_eq!(
             for_v2(&schema),
             json!({"type": "object", "properties": {"a": {"type": "string"},
-                "b": {"x-kubernetes-preserve-unknown-fields": true, "type": "object"}}})
+                "b": {"x-kubernetes-preserve-unknown-fields": true}}})
         );
     }
 }

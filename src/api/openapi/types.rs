@@ -17,6 +17,7 @@ const MICRO_TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime";
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 const INT_OR_STRING: &str = "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+const POD: &str = "io.k8s.api.core.v1.Pod";
 const JSON: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON";
 /// How the names of [`crate::schema::Other`]'s unions go on after the group.
 const SCHEMA_UNION: &str = ".JSONSchemaPropsOr";
@@ -165,7 +166,8 @@ impl<'a> Writer<'a> {
             .resources()
             .find(|row| row.custom.is_some() && definition_name(&row.group_version_kind()) == name)?;
         let metadata = self.within(OBJECT_META);
-        custom::definition(row, self.version, &metadata)
+        // What all objects have is described as of the builtin ones.
+        custom::definition(row, self.version, &metadata, |field| self.description(POD, Some(field)))
     }
 
     /// A reference that has neighbours: OpenAPI v3 ignores what stands beside a bare one.

@@ -292,6 +292,7 @@ mod tests {
             json!({"containers": [{"image": "i"}]}),
             "map: {\"image\":\"i\"} does not contain declared merge key: name",
         );
+        check(json!({"containers": [{"name": "b"}, "c"]}), "list element types are not identical");
         check(json!({"$patch": "other"}), "unknown patch type: \"other\"");
         check(json!({"$retainKeys": "x"}), "invalid patch format of retainKeys");
         check(json!({"$retainKeys": ["x"], "y": 1}), "patch content doesn't match retainKeys list");

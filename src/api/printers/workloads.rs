@@ -16,6 +16,17 @@ const fn count(name: &'static str, description: &'static str) -> Column {
     Column { kind: "integer", ..text(name, description) }
 }
 
+/// `Scale`.
+pub const SCALE: &[Column] =
+    &[NAME, count("Desired", "How many pods are wanted."), count("Available", "How many pods there are."), AGE];
+
+/// A scale's cells.
+#[must_use]
+pub fn scale(object: &Value, now: Timestamp) -> Vec<Value> {
+    let wanted = number(object, "/spec/replicas").into();
+    vec![name(object), wanted, number(object, "/status/replicas").into(), age(object, now)]
+}
+
 /// `Deployment`.
 pub const DEPLOYMENT: &[Column] = &[
     NAME,

@@ -223,6 +223,9 @@ fn empty(kind: &Type) -> Value {
         Type::String | Type::Bytes => "".into(),
         Type::Int32 | Type::Int64 | Type::Number => 0.into(),
         Type::Boolean => false.into(),
+        Type::Quantity => "0".into(),
+        Type::List(_) => Value::Array(Vec::new()),
+        Type::Object(_) => Value::Object(Map::new()),
         _ => Value::Null,
     }
 }

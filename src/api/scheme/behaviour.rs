@@ -87,6 +87,11 @@ impl Resource {
         }
     }
 
+    /// Sets the times of a status that the server tells, see [`super::Strategy::stamp_status`].
+    pub fn stamp_status(&self, new: &mut Value, old: &Value, now: Timestamp) {
+        (self.strategy.stamp_status)(new, old, now);
+    }
+
     /// What is wrong with a new object, besides its metadata.
     #[must_use]
     pub fn validate(&self, object: &Value) -> ErrorList {
@@ -160,7 +165,10 @@ impl Resource {
     pub fn check_field(&self, field: &str) -> Result<(), String> {
         let own: Vec<&str> = match &self.custom {
             Some(custom) => custom.field_names().collect(),
-            None => self.strategy.field_names.to_vec(),
+            None => {
+                let stored = self.strategy.stored_fields.iter().map(|(name, _)| *name);
+                self.strategy.field_names.iter().copied().chain(stored).collect()
+            }
         };
         let has_own_fields = !own.is_empty();
         let is_known = match field {
@@ -173,6 +181,12 @@ impl Resource {
             (false, true) => Err(format!("field label not supported: {field}")),
             (false, false) => Err(selectors::unknown_field(field)),
         }
+    }
+
+    /// The name under which stored objects have a selectable field.
+    #[must_use]
+    pub fn stored_field<'f>(&self, field: &'f str) -> &'f str {
+        self.strategy.stored_fields.iter().find(|(name, _)| *name == field).map_or(field, |(_, stored)| stored)
     }
 
     /// Where a custom kind keeps what `scale` shows; `None` where it is at the usual places, or nowhere.

@@ -21,8 +21,11 @@ pub struct Strategy {
     pub prepare_create: fn(&mut Value),
     /// Makes an update ready (new, old): keeps `status`, raises `generation` when the spec changed.
     pub prepare_update: fn(&mut Value, &Value),
-    /// Makes a status update ready (new, old): keeps everything else.
+    /// Makes a status update ready (new, old): keeps the spec, and of metadata what only other updates change.
     pub prepare_status: fn(&mut Value, &Value),
+    /// What `prepare_status` keeps, as paths of managed fields (upstream's `GetResetFields`): who writes it in a status
+    /// update does not own it.
+    pub status_resets: &'static [&'static [&'static str]],
     /// Sets the times of a status update that the server tells (new, old, now).
     pub stamp_status: fn(&mut Value, &Value, Timestamp),
     /// What is wrong with a new object, besides its metadata.
@@ -42,10 +45,15 @@ pub struct Strategy {
     /// The selectable fields that the kind offers besides `metadata.name` (and, for namespaced kinds,
     /// `metadata.namespace`).
     pub field_names: &'static [&'static str],
+    /// Selectable fields that objects are stored under another name for: what they are called, and what they are stored as.
+    pub stored_fields: &'static [(&'static str, &'static str)],
     /// The values of `field_names`; empty text for what is unset.
     pub fields: fn(&Value) -> Vec<(&'static str, String)>,
     /// How long its end may take when the deletion does not say; `None` where objects end at once.
     pub default_grace_seconds: fn(&Value) -> Option<i64>,
+    /// Whether dependents stay when a deletion does not say what becomes of them (upstream's
+    /// `DefaultGarbageCollectionPolicy`).
+    pub orphans_dependents: bool,
     /// Whether `metadata.generation` counts changes of the spec.
     pub has_generation: bool,
     /// Whether PUT makes an object that is not there.
@@ -61,6 +69,7 @@ impl Strategy {
         prepare_create: |_| {},
         prepare_update: |_, _| {},
         prepare_status: |_, _| {},
+        status_resets: &[&["f:spec"]],
         stamp_status: |_, _, _| {},
         validate: |_| ErrorList::new(),
         validate_update: |_, _| ErrorList::new(),
@@ -70,8 +79,10 @@ impl Strategy {
         columns: &[],
         cells: |_, _| Vec::new(),
         field_names: &[],
+        stored_fields: &[],
         fields: |_| Vec::new(),
         default_grace_seconds: |_| None,
+        orphans_dependents: false,
         has_generation: false,
         allows_create_on_update: false,
         allows_unconditional_update: true,

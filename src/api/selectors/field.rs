@@ -30,6 +30,13 @@ pub enum FieldOperator {
 }
 
 impl FieldSelector {
+    /// The same on fields of other names.
+    #[must_use]
+    pub fn renamed<'n>(&'n self, name: impl Fn(&'n str) -> &'n str) -> Self {
+        let renamed = |it: &'n FieldRequirement| FieldRequirement { field: name(&it.field).to_owned(), ..it.clone() };
+        Self(self.0.iter().map(renamed).collect())
+    }
+
     /// Reads a selector as it stands in a query; an empty one selects everything.
     ///
     /// # Errors

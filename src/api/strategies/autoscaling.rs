@@ -14,7 +14,7 @@ pub fn autoscaler() -> Strategy {
         defaults: defaults::autoscaling::autoscaler,
         prepare_create: prepare::without_status,
         prepare_update: prepare::keep_status,
-        prepare_status: prepare::keep_all_but_status,
+        prepare_status: prepare::keep_spec,
         columns: autoscaling::AUTOSCALER,
         cells: autoscaling::autoscaler,
         validate: rules::autoscaler,

@@ -44,6 +44,21 @@ pub(super) fn count(object: &Value, pointer: &str) -> String {
     object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0).to_string()
 }
 
+/// Selectable fields of `events.k8s.io` Events that are called as in core.
+pub(super) const EVENTS_EVENT: &[&str] = &["reason", "source", "type"];
+
+/// The others, with core's names for them.
+pub(super) const EVENTS_EVENT_STORED: &[(&str, &str)] = &[
+    ("regarding.kind", "involvedObject.kind"),
+    ("regarding.namespace", "involvedObject.namespace"),
+    ("regarding.name", "involvedObject.name"),
+    ("regarding.uid", "involvedObject.uid"),
+    ("regarding.apiVersion", "involvedObject.apiVersion"),
+    ("regarding.resourceVersion", "involvedObject.resourceVersion"),
+    ("regarding.fieldPath", "involvedObject.fieldPath"),
+    ("reportingController", "reportingComponent"),
+];
+
 /// How many replicas there are.
 pub(super) fn replicas(object: &Value) -> Vec<(&'static str, String)> {
     vec![("status.replicas", count(object, "/status/replicas"))]

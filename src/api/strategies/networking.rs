@@ -76,7 +76,7 @@ pub fn service_cidr() -> Strategy {
     Strategy {
         prepare_create: prepare::without_status,
         prepare_update: prepare::keep_status,
-        prepare_status: prepare::keep_all_but_status,
+        prepare_status: prepare::keep_spec,
         columns: networking::SERVICE_CIDR,
         cells: networking::service_cidr,
         validate: validation::addresses::service_cidr,

@@ -1,36 +1,58 @@
 //! What a write keeps of the object as it was, and what a new object begins with.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::defaults::workloads::TEMPLATE_GENERATION;
 use crate::{defaults, meta, value};
 
-/// A status update changes the status (and nothing of metadata but what the server writes).
-pub(super) fn keep_all_but_status(new: &mut Value, old: &Value) {
-    let status = new.get("status").cloned();
-    let version = meta::resource_version(new).map(str::to_owned);
-    let finalizers = meta::finalizers(new);
-    *new = old.clone();
-    put(new, "status", status);
-    if let Some(version) = version {
-        meta::set_at(new, "/metadata/resourceVersion", version.into());
-    }
-    meta::set_finalizers(new, &finalizers);
+/// A status update changes anything but the spec: metadata, too.
+pub(super) fn keep_spec(new: &mut Value, old: &Value) {
+    put(new, "spec", old.get("spec").cloned());
 }
 
-/// As [`keep_all_but_status`]; a status without a class of service keeps the pod's, which never changes.
+/// A status update changes the status, and nothing of metadata but what the server writes (upstream's
+/// `ResetObjectMetaForStatus`).
+pub(super) fn keep_spec_and_metadata(new: &mut Value, old: &Value) {
+    keep_spec(new, old);
+    keep_metadata(new, old, &["labels", "annotations", "finalizers", "ownerReferences"]);
+}
+
+/// As [`keep_spec`]; who owns a definition, and what it is called by, stays.
+pub(super) fn definition_status(new: &mut Value, old: &Value) {
+    keep_spec(new, old);
+    keep_metadata(new, old, &["labels", "annotations", "ownerReferences"]);
+}
+
+/// As [`keep_spec`]; labels stay.
+pub(super) fn deployment_status(new: &mut Value, old: &Value) {
+    keep_spec(new, old);
+    keep_metadata(new, old, &["labels"]);
+}
+
+/// As [`keep_spec`]; owners stay, and a status without a class of service keeps the pod's, which never changes.
 pub(super) fn pod_status(new: &mut Value, old: &Value) {
-    keep_all_but_status(new, old);
+    keep_spec(new, old);
+    keep_metadata(new, old, &["ownerReferences"]);
     let class = old.pointer("/status/qosClass").filter(|_| new.pointer("/status/qosClass").is_none());
     if let Some(class) = class {
         meta::set_at(new, "/status/qosClass", class.clone());
     }
 }
 
-/// As [`keep_all_but_status`]; a verdict that was given is kept as it is, for only `approval` writes verdicts. One more
+fn keep_metadata(new: &mut Value, old: &Value, fields: &[&str]) {
+    for field in fields {
+        match meta::field(old, field) {
+            Some(value) => meta::set_at(new, &format!("/metadata/{field}"), value.clone()),
+            None => meta::remove(new, field),
+        }
+    }
+}
+
+/// As [`keep_spec`]; a verdict that was given is kept as it is, for only `approval` writes verdicts. One more
 /// or one less is for validation to refuse.
 pub(super) fn certificate_request_status(new: &mut Value, old: &Value) {
-    keep_all_but_status(new, old);
+    keep_spec(new, old);
     for verdict in ["Approved", "Denied"] {
         let is_it = |condition: &&Value| value::text(condition, "type") == verdict;
         let given: Vec<&Value> = value::list(value::part(old, "status"), "conditions").iter().filter(is_it).collect();
@@ -38,6 +60,23 @@ pub(super) fn certificate_request_status(new: &mut Value, old: &Value) {
         let told: Vec<&mut Value> = told.filter(|condition| value::text(condition, "type") == verdict).collect();
         if told.len() == given.len() {
             told.into_iter().zip(given).for_each(|(told, given)| *told = given.clone());
+        }
+    }
+}
+
+/// Conditions without times have them now; a condition that was so before became so when it did.
+pub(super) fn stamp_conditions(new: &mut Value, old: &Value, now: Timestamp) {
+    let before = value::list(value::part(old, "status"), "conditions");
+    let conditions = new.pointer_mut("/status/conditions").and_then(Value::as_array_mut).into_iter().flatten();
+    for condition in conditions {
+        let is_it = |old: &&Value| ["type", "status"].iter().all(|field| old.get(field) == condition.get(field));
+        let since =
+            before.iter().find(is_it).map(|old| value::part(old, "lastTransitionTime")).filter(|at| !at.is_null());
+        let since = since.cloned().unwrap_or_else(|| meta::time(now).into());
+        for (field, time) in [("lastUpdateTime", meta::time(now).into()), ("lastTransitionTime", since)] {
+            if value::part(condition, field).is_null() {
+                meta::set_at(condition, &format!("/{field}"), time);
+            }
         }
     }
 }
@@ -59,6 +98,14 @@ pub(super) fn keep_status_and_count(new: &mut Value, old: &Value) {
     let generation = meta::generation(old).unwrap_or(0);
     let changed = i64::from(new.get("spec") != old.get("spec"));
     meta::set_generation(new, generation + changed);
+}
+
+/// As [`keep_status_and_count`]; annotations count, too: controllers hand them on.
+pub(super) fn changed_deployment(new: &mut Value, old: &Value) {
+    keep_status(new, old);
+    let annotations = |object: &Value| meta::field(object, "annotations").cloned();
+    let changed = new.get("spec") != old.get("spec") || annotations(new) != annotations(old);
+    meta::set_generation(new, meta::generation(old).unwrap_or(0) + i64::from(changed));
 }
 
 /// An update counts a generation when the spec changed; the kind has no status.
@@ -103,11 +150,6 @@ pub(super) fn new_api_service(service: &mut Value) {
             "message": "Local APIServices are always available"});
         put(service, "status", Some(json!({"conditions": [condition]})));
     }
-}
-
-/// A status update that may change metadata, too.
-pub(super) fn keep_spec(new: &mut Value, old: &Value) {
-    put(new, "spec", old.get("spec").cloned());
 }
 
 /// An update counts a generation when anything but metadata changed, or labels.

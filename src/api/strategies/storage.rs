@@ -64,7 +64,8 @@ pub fn volume_attachment() -> Strategy {
         cells: storage::volume_attachment,
         prepare_create: prepare::without_status,
         prepare_update: prepare::keep_status,
-        prepare_status: prepare::keep_all_but_status,
+        prepare_status: prepare::keep_spec_and_metadata,
+        status_resets: &[&["f:spec"], &["f:metadata"]],
         validate: validation::storage::volume_attachment,
         validate_update: validation::storage::volume_attachment_update,
         ..Strategy::DEFAULT

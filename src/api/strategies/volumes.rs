@@ -15,7 +15,7 @@ pub fn persistent_volume() -> Strategy {
         defaults: defaults::volumes::persistent_volume,
         prepare_create: new_volume,
         prepare_update: prepare::keep_status,
-        prepare_status: prepare::keep_all_but_status,
+        prepare_status: prepare::keep_spec,
         stamp_status: |new, old, now| {
             let phase = |volume: &Value| text(part(volume, "status"), "phase").to_owned();
             if phase(new) != phase(old) {
@@ -43,7 +43,7 @@ pub fn persistent_volume_claim() -> Strategy {
             prepare::keep_status(new, old);
             same_data_sources(new);
         },
-        prepare_status: prepare::keep_all_but_status,
+        prepare_status: prepare::keep_spec,
         columns: volumes::CLAIM,
         cells: volumes::claim,
         validate: validation::volumes::claim,
@@ -59,7 +59,7 @@ pub fn resource_quota() -> Strategy {
     Strategy {
         prepare_create: prepare::without_status,
         prepare_update: prepare::keep_status,
-        prepare_status: prepare::keep_all_but_status,
+        prepare_status: prepare::keep_spec,
         columns: quotas::RESOURCE_QUOTA,
         cells: quotas::resource_quota,
         validate: validation::quotas::resource_quota,

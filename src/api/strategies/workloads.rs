@@ -12,7 +12,7 @@ pub(super) fn workload() -> Strategy {
         has_generation: true,
         prepare_create: prepare::new_workload,
         prepare_update: prepare::keep_status_and_count,
-        prepare_status: prepare::keep_all_but_status,
+        prepare_status: prepare::keep_spec,
         warnings: validation::pod::in_spec,
         ..Strategy::DEFAULT
     }
@@ -24,6 +24,7 @@ pub fn replication_controller() -> Strategy {
     Strategy {
         defaults: defaults::workloads::replication_controller,
         prepare_create: prepare::new_replica_set,
+        orphans_dependents: true,
         columns: workloads::REPLICA_SET,
         cells: workloads::replica_set,
         field_names: &["status.replicas"],
@@ -57,6 +58,9 @@ pub fn replica_set() -> Strategy {
 pub fn deployment() -> Strategy {
     Strategy {
         defaults: defaults::workloads::deployment,
+        prepare_update: prepare::changed_deployment,
+        prepare_status: prepare::deployment_status,
+        status_resets: &[&["f:spec"], &["f:metadata", "f:labels"]],
         columns: workloads::DEPLOYMENT,
         cells: workloads::deployment,
         validate: validation::workloads::deployment,
@@ -115,6 +119,7 @@ pub fn job() -> Strategy {
     Strategy {
         defaults: defaults::workloads::job,
         prepare_create: prepare::new_job,
+        orphans_dependents: true,
         columns: workloads::JOB,
         cells: workloads::job,
         field_names: &["status.successful"],

@@ -32,14 +32,19 @@ impl<'a> Change<'a> {
     }
 }
 
-/// Has policies and webhooks change the object; whether one did.
-pub(crate) async fn mutate(call: &Call, change: &Change<'_>, object: &mut Value) -> Result<bool, Status> {
+/// Has policies and webhooks change the object; whether one did. Of what is about to go there is none, and nothing to
+/// change: only webhooks are asked.
+pub(crate) async fn mutate(call: &Call, change: &Change<'_>, mut object: Option<&mut Value>) -> Result<bool, Status> {
     if !policies::may_mutate(call) && !webhooks::may_mutate(call) {
         return Ok(false);
     }
-    let (options, user, before) = (options(call, change), call.user.to_value(), object.clone());
-    let attributes = attributes(call, change, Some(&before), (&options, &user));
-    let by_policies = policies::mutate(call, &attributes, object).await?;
+    let (options, user) = (options(call, change), call.user.to_value());
+    let name = name(call, change, object.as_deref()).to_owned();
+    let attributes = attributes(call, change, &name, (&options, &user));
+    let by_policies = match &mut object {
+        Some(object) => policies::mutate(call, &attributes, object).await?,
+        None => false,
+    };
     Ok(webhooks::mutate(call, &attributes, object).await? || by_policies)
 }
 
@@ -49,7 +54,8 @@ pub(crate) async fn validate(call: &Call, change: &Change<'_>, object: Option<&V
         return Ok(());
     }
     let (options, user) = (options(call, change), call.user.to_value());
-    let attributes = attributes(call, change, object, (&options, &user));
+    let attributes = attributes(call, change, name(call, change, object), (&options, &user));
+    let attributes = Attributes { object, ..attributes };
     policies::validate(call, &attributes).await?;
     webhooks::validate(call, &attributes).await
 }
@@ -57,8 +63,20 @@ pub(crate) async fn validate(call: &Call, change: &Change<'_>, object: Option<&V
 /// Has policies and webhooks change, then look at, what is asked for and not stored: a review, a token, a binding, an
 /// eviction, a connection.
 pub(crate) async fn admit(call: &Call, change: &Change<'_>, object: &mut Value) -> Result<(), Status> {
-    mutate(call, change, object).await?;
+    mutate(call, change, Some(object)).await?;
     validate(call, change, Some(object)).await
+}
+
+/// Asks webhooks and policies about the end of `old`.
+pub(crate) async fn admit_deletion(call: &Call, keep: Keep, old: &Value) -> Result<(), Status> {
+    let change = Change { operation: Operation::Delete, subresource: "", keep, old: Some(old) };
+    mutate(call, &change, None).await?;
+    validate(call, &change, None).await
+}
+
+/// Whether anybody is asked about deletions.
+pub(crate) fn is_asked(call: &Call) -> bool {
+    webhooks::may_mutate(call) || policies::may_validate(call) || webhooks::may_validate(call)
 }
 
 /// An object that a policy or webhook changed as one of its kind, with defaults.
@@ -79,16 +97,21 @@ pub(crate) fn read(attributes: &Attributes<'_>, changed: Value) -> Result<Value,
     }
 }
 
+/// The name that a request is about; empty where it is still to be generated.
+fn name<'v>(call: &'v Call, change: &Change<'v>, object: Option<&'v Value>) -> &'v str {
+    let of_object = || object.or(change.old).map(meta::name).unwrap_or_default();
+    call.request.name.as_deref().unwrap_or_else(of_object)
+}
+
+/// A request as they are told of it, without its object.
 fn attributes<'a>(
     call: &'a Call,
     change: &Change<'a>,
-    object: Option<&'a Value>,
+    name: &'a str,
     (options, user): (&'a Value, &'a Value),
 ) -> Attributes<'a> {
     let resource: &Resource = &call.resource;
-    let about = object.or(change.old);
     let is_namespace = resource.group.is_empty() && resource.plural == "namespaces";
-    let name = call.request.name.as_deref().or_else(|| about.map(meta::name)).unwrap_or_default();
     let part = resource.subresource(change.subresource);
     Attributes {
         operation: change.operation,
@@ -97,7 +120,7 @@ fn attributes<'a>(
         kind: part.map_or_else(|| resource.group_version_kind(), |part| GroupVersionKind::clone(&part.kind)),
         namespace: if is_namespace { name } else { call.namespace().unwrap_or_default() },
         name,
-        object,
+        object: None,
         old: change.old,
         options,
         is_dry_run: change.keep == Keep::DryRun,

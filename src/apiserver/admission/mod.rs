@@ -12,7 +12,7 @@ mod namespace_lifecycle;
 mod node_restriction;
 mod node_taint;
 mod pod_security;
-mod pods;
+pub(crate) mod pods;
 pub(crate) mod resource_quota;
 mod service_account;
 mod services;
@@ -83,6 +83,7 @@ pub(crate) fn admit_update(call: &Call, part: Part, new: &mut Value, old: &Value
     node_restriction::check(call, part, new, Some(old))?;
     match (&*call.resource.group, &*call.resource.plural, part) {
         ("", "pods", Part::Main) => {
+            pods::admit_update(call, new, old);
             artifacts::check(call, new)?;
             pod_security::check(call, new)
         }

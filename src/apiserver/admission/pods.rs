@@ -16,7 +16,32 @@ pub(super) fn admit_create(call: &Call, pod: &mut Value) -> Result<(), Status> {
     priority(call, pod)?;
     runtime_class(call, pod)?;
     default_tolerations(pod, call.server.options().toleration_seconds);
+    let node = pod.pointer("/spec/nodeName").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if !node.is_empty() {
+        label_by_node(call, pod, &node);
+    }
     Ok(())
+}
+
+/// A change that leaves out what admission added has it again: the pod's own priority, and tolerations that each has.
+pub(super) fn admit_update(call: &Call, new: &mut Value, old: &Value) {
+    for field in ["/spec/priority", "/spec/preemptionPolicy"] {
+        if let (None, Some(given)) = (new.pointer(field), old.pointer(field)) {
+            meta::set_at(new, field, given.clone());
+        }
+    }
+    default_tolerations(new, call.server.options().toleration_seconds);
+}
+
+/// `PodTopologyLabels`: a pod has the labels of where its node stands.
+pub(crate) fn label_by_node(call: &Call, pod: &mut Value, node: &str) {
+    let nodes = Scheme::builtin().resource("", "v1", "nodes");
+    let Some(node) = nodes.and_then(|nodes| call.objects().find(nodes, None, node).ok()) else { return };
+    for key in ["topology.kubernetes.io/zone", "topology.kubernetes.io/region"] {
+        if let Some(value) = node.facts().labels.get(key) {
+            meta::set_in(pod, "/metadata/labels", key, value.as_str().into());
+        }
+    }
 }
 
 /// `priorityClassName` becomes a number; a pod without one gets the global default's, or 0.

@@ -37,7 +37,7 @@ pub(crate) fn impersonated(facts: &impl Facts, user: &User, headers: &HeaderMap)
         if groups.is_empty() && uid.is_none() && extra.is_empty() {
             return Ok(None);
         }
-        return Err(Status::internal_plain("requested impersonation without impersonating a user"));
+        return Err(Status::bad_request("requested impersonation without impersonating a user name"));
     };
     let may = |group, resource, subresource, namespace, name| {
         let wish = Wish { verb: "impersonate", group, resource, subresource, name };

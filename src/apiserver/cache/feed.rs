@@ -24,6 +24,9 @@ const ROOT: &str = "/minke/1/";
 /// only ever reached when the process is starved; upstream waits three seconds as well.
 const REACH_DEADLINE: Duration = Duration::from_secs(3);
 
+/// How often caches that hear of no change forget what they need not remember.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+
 /// Every cache by its stored resource, and the feed's progress; cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Caches {
@@ -93,7 +96,13 @@ impl Caches {
         }
 
         let feeding = caches.clone();
-        let task = task::spawn("watch cache feed", async move {
+        let (trimming, ending) = (caches.clone(), shutdown.clone());
+        let trim = async move {
+            while ending.or(tokio::time::sleep(FORGET_EVERY)).await.is_some() {
+                trimming.all().iter().for_each(Cache::forget_old);
+            }
+        };
+        let feed = async move {
             while let Some(Some(batch)) = shutdown.or(subscription.next()).await {
                 for change in &batch.changes {
                     // What we encoded ourselves is readable; else the object stays as it was and the error is told.
@@ -102,6 +111,12 @@ impl Caches {
                     }
                 }
                 feeding.shared.applied.send_replace(batch.revision);
+            }
+        };
+        let task = task::spawn("watch cache feed", async move {
+            tokio::select! {
+                () = feed => {}
+                () = trim => {}
             }
         });
         Ok((caches, task))

@@ -9,17 +9,21 @@
 pub(crate) mod feed;
 pub(crate) mod kept;
 pub(crate) mod object;
+mod pins;
 pub(crate) mod watchers;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use api::scheme::Resource;
+use base::clock::Instant;
 use bytes::Bytes;
 use imbl::OrdMap;
 use store::Revision;
 
 pub(crate) use object::Object;
+pub(crate) use pins::{Left, Pinned};
 pub(crate) use watchers::{Interest, Subscription};
 
 /// Changes that a cache remembers for watchers that come back. At the limit the oldest is forgotten, and a watch from
@@ -28,6 +32,16 @@ const WINDOW_EVENTS_MAX: usize = 300_000;
 
 /// Bytes of superseded objects that a cache's window keeps alive; the second bound on the window.
 const WINDOW_BYTES_MAX: usize = 32 << 20;
+
+/// How long a change is remembered, as the store keeps its history; the third bound on the window.
+const WINDOW_DURATION: Duration = Duration::from_secs(5 * 60);
+
+/// Events whose frame is kept for watchers that are to hear of it still. Later ones come back seldom, and have it made
+/// anew.
+const FRAMES_MAX: usize = 1024;
+
+/// Events that are undone before others get their turn.
+const UNDONE_AT_ONCE: usize = 1024;
 
 /// All objects of a resource at one revision.
 pub(crate) type Objects = OrdMap<Arc<str>, Arc<Object>>;
@@ -52,6 +66,9 @@ struct State {
     window: VecDeque<Arc<Event>>,
     /// What the window's superseded objects weigh, see [`WINDOW_BYTES_MAX`].
     window_bytes: usize,
+    /// What all objects weigh that were ever superseded here.
+    superseded: u64,
+    pins: pins::Pins,
     /// Watches may resume from here and later.
     window_start: Revision,
     /// The newest change of this resource.
@@ -68,8 +85,20 @@ pub(crate) struct Event {
     pub previous: Option<Arc<Object>>,
     /// Whether the change removed it.
     pub is_deletion: bool,
-    /// The watch frame of the change as it is seen without selectors, made when first needed.
-    frame: OnceLock<Bytes>,
+    /// When it came.
+    at: Instant,
+    /// The watch frame of the change as it is seen without selectors.
+    frame: Mutex<Frame>,
+}
+
+/// A frame that is made once for all who are to hear of its event.
+#[derive(Debug, Default)]
+enum Frame {
+    #[default]
+    Unmade,
+    Made(Bytes),
+    /// It is not kept any more.
+    Let,
 }
 
 /// A resource at one moment.
@@ -77,6 +106,8 @@ pub(crate) struct Event {
 pub(crate) struct Snapshot {
     pub objects: Objects,
     pub revision: Revision,
+    /// What weighed all that had been superseded by then.
+    superseded: u64,
 }
 
 impl Snapshot {
@@ -102,6 +133,8 @@ impl Cache {
             objects: Objects::new(),
             window: VecDeque::new(),
             window_bytes: 0,
+            superseded: 0,
+            pins: pins::Pins::default(),
             window_start: Revision(0),
             last: Revision(0),
             watchers: watchers::Watchers::default(),
@@ -146,27 +179,38 @@ impl Cache {
     /// Everything, at `applied` (up to which the feed has handed out all changes) or this resource's newest change,
     /// whichever is later: in the middle of a batch the cache is ahead of `applied`.
     pub(crate) fn snapshot(&self, applied: Revision) -> Snapshot {
-        let state = self.lock();
-        Snapshot { objects: state.objects.clone(), revision: applied.max(state.last) }
+        self.lock().snapshot(applied)
     }
 
     /// Everything as it was at `at`, by undoing the window.
     ///
     /// # Errors
     /// When the window does not reach back that far.
-    pub(crate) fn snapshot_at(&self, at: Revision) -> Result<Snapshot, TooOld> {
-        let state = self.lock();
-        if at < state.window_start {
-            return Err(TooOld { asked: at.0, oldest: state.window_start.0 });
+    pub(crate) async fn snapshot_at(&self, at: Revision) -> Result<Snapshot, TooOld> {
+        let (mut snapshot, later) = self.lock().since(at)?;
+        // The window may be long: it is undone without the lock, and others get their turns.
+        for events in later.rchunks(UNDONE_AT_ONCE) {
+            events.iter().rev().for_each(|event| snapshot.undo(event));
+            tokio::task::yield_now().await;
         }
-        let mut objects = state.objects.clone();
-        for event in state.window.iter().rev().take_while(|event| event.object.revision > at) {
-            match &event.previous {
-                Some(previous) => objects.insert(Arc::clone(&previous.key), Arc::clone(previous)),
-                None => objects.remove(&event.object.key),
-            };
-        }
-        Ok(Snapshot { objects, revision: at })
+        Ok(Snapshot { revision: at, ..snapshot })
+    }
+
+    /// Keeps a snapshot of this cache for the time that its token is good.
+    pub(crate) fn pin(&self, pinned: Pinned) {
+        self.lock().pins.add(pinned);
+    }
+
+    /// What is pinned at a revision, if it still is.
+    pub(crate) fn pinned(&self, revision: Revision) -> Option<Pinned> {
+        self.lock().pins.find(revision)
+    }
+
+    /// Forgets what need not be remembered any more.
+    pub(crate) fn forget_old(&self) {
+        let mut state = self.lock();
+        state.forget_old();
+        state.pins.forget_old();
     }
 
     /// Begins a watch: the changes after `after` that the window holds, then live ones, without a gap.
@@ -186,7 +230,7 @@ impl Cache {
     /// Begins a watch with everything there is now.
     pub(crate) fn watch_all(&self, applied: Revision, interest: Interest) -> (Snapshot, Subscription) {
         let mut state = self.lock();
-        let snapshot = Snapshot { objects: state.objects.clone(), revision: applied.max(state.last) };
+        let snapshot = state.snapshot(applied);
         let subscription = state.watchers.add(interest, VecDeque::new(), Arc::downgrade(&self.shared));
         (snapshot, subscription)
     }
@@ -203,11 +247,11 @@ impl Cache {
         let event = match (value, previous) {
             (Some(stored), previous) => {
                 let object = Object::from_stored(&state.resource, Arc::clone(&key), revision, stored)?;
-                Event { object: Arc::new(object), previous, is_deletion: false, frame: OnceLock::new() }
+                Event::new(object, previous, false)
             }
             (None, Some(previous)) => {
-                let object = Arc::new(previous.at_revision(revision)?);
-                Event { object, previous: Some(previous), is_deletion: true, frame: OnceLock::new() }
+                let object = previous.at_revision(revision)?;
+                Event::new(object, Some(previous), true)
             }
             // The replay of a compacted log may begin with the tombstone of an object that it no longer holds.
             (None, None) => return Ok(()),
@@ -258,8 +302,36 @@ impl State {
         }
         self.watchers.tell(&event);
         self.window_bytes += event.weight();
+        self.superseded += event.superseded();
+        self.pins.trim(self.superseded);
         self.window.push_back(event);
         while self.window.len() > WINDOW_EVENTS_MAX || self.window_bytes > WINDOW_BYTES_MAX {
+            self.forget_oldest();
+        }
+        self.forget_old();
+        let last_kept = self.window.len().checked_sub(FRAMES_MAX + 1);
+        if let Some(event) = last_kept.and_then(|at| self.window.get(at)) {
+            event.let_frame();
+        }
+    }
+
+    fn snapshot(&self, applied: Revision) -> Snapshot {
+        let (objects, superseded) = (self.objects.clone(), self.superseded);
+        Snapshot { objects, revision: applied.max(self.last), superseded }
+    }
+
+    /// Everything as it is, and what changed since `at`.
+    fn since(&self, at: Revision) -> Result<(Snapshot, Vec<Arc<Event>>), TooOld> {
+        if at < self.window_start {
+            return Err(TooOld { asked: at.0, oldest: self.window_start.0 });
+        }
+        let from = self.window.partition_point(|event| event.object.revision <= at);
+        Ok((self.snapshot(at), self.window.range(from..).cloned().collect()))
+    }
+
+    fn forget_old(&mut self) {
+        let now = Instant::now();
+        while self.window.front().is_some_and(|event| now.duration_since(event.at) > WINDOW_DURATION) {
             self.forget_oldest();
         }
     }
@@ -279,24 +351,52 @@ impl State {
     }
 }
 
+impl Snapshot {
+    fn undo(&mut self, event: &Event) {
+        self.superseded -= event.superseded();
+        match &event.previous {
+            Some(previous) => self.objects.insert(Arc::clone(&previous.key), Arc::clone(previous)),
+            None => self.objects.remove(&event.object.key),
+        };
+    }
+}
+
 impl Event {
+    fn new(object: Object, previous: Option<Arc<Object>>, is_deletion: bool) -> Self {
+        Self { object: Arc::new(object), previous, is_deletion, at: Instant::now(), frame: Mutex::default() }
+    }
+
     /// What the window keeps alive because of this event: the state that it replaced.
     fn weight(&self) -> usize {
         self.previous.as_ref().map_or(0, |previous| previous.size_bytes()) + size_of::<Self>()
     }
 
+    /// What only snapshots keep alive that are older than this event.
+    fn superseded(&self) -> u64 {
+        self.previous.as_ref().map_or(0, |previous| previous.size_bytes() as u64)
+    }
+
     /// The change as a watcher without selectors sees it: one JSON line, encoded once for all of them.
     pub(crate) fn frame(&self) -> Bytes {
-        self.frame
-            .get_or_init(|| {
-                let kind = match (&self.previous, self.is_deletion) {
-                    (_, true) => "DELETED",
-                    (None, false) => "ADDED",
-                    (Some(_), false) => "MODIFIED",
-                };
-                frame(kind, &self.object)
-            })
-            .clone()
+        let mut kept = self.frame.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Frame::Made(made) = &*kept {
+            return made.clone();
+        }
+        let kind = match (&self.previous, self.is_deletion) {
+            (_, true) => "DELETED",
+            (None, false) => "ADDED",
+            (Some(_), false) => "MODIFIED",
+        };
+        let made = frame(kind, &self.object);
+        if matches!(*kept, Frame::Unmade) {
+            *kept = Frame::Made(made.clone());
+        }
+        made
+    }
+
+    /// Keeps no frame any more.
+    fn let_frame(&self) {
+        *self.frame.lock().unwrap_or_else(PoisonError::into_inner) = Frame::Let;
     }
 }
 
@@ -334,21 +434,35 @@ mod tests {
         snapshot.objects.iter().map(|(key, object)| (key.to_string(), object.revision.0)).collect()
     }
 
-    #[test]
-    fn an_earlier_revision_is_seen_as_it_was() {
+    #[tokio::test]
+    async fn an_earlier_revision_is_seen_as_it_was() {
         let cache = cache(&[(1, "n/a", Some("1")), (2, "n/b", Some("1")), (3, "n/a", Some("2")), (4, "n/b", None)]);
         assert_eq!(listed(&cache.snapshot(Revision(4))), [("n/a".into(), 3)]);
-        assert_eq!(listed(&cache.snapshot_at(Revision(3)).unwrap()), [("n/a".into(), 3), ("n/b".into(), 2)]);
-        assert_eq!(listed(&cache.snapshot_at(Revision(1)).unwrap()), [("n/a".into(), 1)]);
+        assert_eq!(listed(&cache.snapshot_at(Revision(3)).await.unwrap()), [("n/a".into(), 3), ("n/b".into(), 2)]);
+        assert_eq!(listed(&cache.snapshot_at(Revision(1)).await.unwrap()), [("n/a".into(), 1)]);
+    }
+
+    #[tokio::test]
+    async fn a_forgotten_revision_is_refused() {
+        let cache = cache(&[(5, "n/a", Some("1")), (9, "n/a", Some("2"))]);
+        cache.forget_up_to(Revision(7));
+        assert_eq!(cache.snapshot_at(Revision(6)).await.unwrap_err(), TooOld { asked: 6, oldest: 7 });
+        assert!(cache.watch(Revision(6), Interest::default()).is_err());
+        assert!(cache.watch(Revision(7), Interest::default()).is_ok());
     }
 
     #[test]
-    fn a_forgotten_revision_is_refused() {
-        let cache = cache(&[(5, "n/a", Some("1")), (9, "n/a", Some("2"))]);
-        cache.forget_up_to(Revision(7));
-        assert_eq!(cache.snapshot_at(Revision(6)).unwrap_err(), TooOld { asked: 6, oldest: 7 });
-        assert!(cache.watch(Revision(6), Interest::default()).is_err());
-        assert!(cache.watch(Revision(7), Interest::default()).is_ok());
+    fn a_pin_is_let_go_when_it_keeps_too_much_alive() {
+        let cache = cache(&[(1, "n/a", Some("1"))]);
+        let snapshot = cache.snapshot(Revision(1));
+        cache.pin(Pinned { snapshot, left: None });
+        let large = "x".repeat(40 << 20);
+        apply(&cache, 2, "n/b", Some(&large));
+        apply(&cache, 3, "n/b", Some("1"));
+        assert!(cache.pinned(Revision(1)).is_some());
+        apply(&cache, 4, "n/b", Some(&large));
+        apply(&cache, 5, "n/b", Some("2"));
+        assert!(cache.pinned(Revision(1)).is_none());
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Policies that change objects: one after another, each with what the ones before made of the object.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use api::admission::{Attributes, review};
@@ -15,14 +16,14 @@ use super::compiled::{Mutating, Mutation, conditions_hold};
 use super::scope;
 use crate::admission::extend;
 use crate::verbs::Call;
-use crate::webhooks::as_form;
+use crate::webhooks::{as_form, in_form};
 
 /// Has the policies that a request concerns change its object; whether one did. One that is to be asked again is, once,
 /// when another changed the object after it.
 pub(crate) async fn mutate(call: &Call, attributes: &Attributes<'_>, object: &mut Value) -> Result<bool, Status> {
     let sort = call.server.admission_policies().mutating(call.objects());
     let bound: Vec<_> = sort.bound().collect();
-    if bound.is_empty() || attributes.is_exempt() {
+    if bound.is_empty() || attributes.is_exempt_from_policies() {
         return Ok(false);
     }
     let mut is_changed = false;
@@ -58,12 +59,11 @@ async fn one(
         let why = format!("{about} denied request: {why}");
         Status::forbidden(&resource.group, &resource.plural, attributes.name, &why)
     };
-    let before = object.clone();
-    let now = Attributes { object: Some(&before), ..attributes.clone() };
+    let now = Attributes { object: Some(&*object), ..attributes.clone() };
     match changed(call, (policy, binding), &now).await {
         Ok(None) => Ok(false),
         Ok(Some(changed)) => {
-            let is_changed = changed != before;
+            let is_changed = changed != *object;
             *object = changed;
             Ok(is_changed)
         }
@@ -82,22 +82,19 @@ async fn changed(
     let Some(form) = scope::matched(call, (&policy.spec, binding), attributes, &scheme)? else { return Ok(None) };
     let rules = policy.compiled.as_ref().map_err(Clone::clone)?;
     let params = scope::params(call, &policy.spec, binding, attributes)?;
-    let shown = async |object: Option<&Value>| match object {
-        Some(object) => as_form(&call.server, attributes.resource, form, object).await.map(Some).map_err(told),
-        None => Ok(None),
-    };
-    let (mut object, old) = (shown(attributes.object).await?.unwrap_or_default(), shown(attributes.old).await?);
+    let (object, old) = in_form(call, attributes, form).await.map_err(told)?;
+    let mut object = object.map(Cow::into_owned).unwrap_or_default();
     let question = review::question(attributes, form, (None, None), "v1", "");
-    let namespace = call.server.namespace_of(attributes);
+    let namespace = call.namespace_object(attributes.namespace);
     let resource = scope::resource(attributes);
     for param in params {
         let rights = Rights { server: &call.server, user: &call.user };
         let shared = Inputs {
             object: None,
-            old_object: old.as_ref(),
+            old_object: old.as_deref(),
             request: question.get("request"),
             params: param.as_deref(),
-            namespace: namespace.as_ref(),
+            namespace: namespace.as_deref(),
             authorizer: Some((&rights, &resource)),
         };
         let start = object.clone();
@@ -113,9 +110,11 @@ async fn changed(
                 (applied(&mut evaluation, mutation, form, &before)?, evaluation.budget())
             };
         }
+        // Each may compute for long; others get their turn.
+        tokio::task::yield_now().await;
     }
     let object = as_form(&call.server, form, attributes.resource, &object).await.map_err(told)?;
-    extend::read(attributes, object).map(Some)
+    extend::read(attributes, object.into_owned()).map(Some)
 }
 
 fn told(status: Status) -> String {

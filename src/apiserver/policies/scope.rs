@@ -12,7 +12,7 @@ use store::Revision;
 use crate::objects::key_in_cache;
 use crate::verbs::Call;
 
-/// Parameters that a binding selects. Upstream has no bound; each costs an evaluation of the policy.
+/// Parameters that a binding may select. Upstream has no bound; each costs an evaluation of the policy.
 const PARAMS_MAX: usize = 256;
 
 /// The form of the request that a policy and its binding are about; `None` when they are not about it.
@@ -53,8 +53,8 @@ fn one<'s>(
         false => rules::matched(wanted, is_equivalent, attributes, scheme),
     };
     let Some(form) = form else { return Ok(None) };
-    let namespace = call.server.namespace_of(attributes);
-    Ok(rules::selects(resources, attributes, namespace.as_ref())?.then_some(form))
+    let namespace = call.namespace_object(attributes.namespace);
+    Ok(rules::selects(resources, attributes, namespace.as_deref())?.then_some(form))
 }
 
 /// The parameters of a binding: one evaluation for each; a policy without parameters is evaluated once.
@@ -116,7 +116,11 @@ fn find(call: &Call, row: &Resource, namespace: Option<&str>, reference: &Value)
         Ok(object) => selector.is_empty() || selector.matches(&labels(object)),
         Err(_) => true,
     });
-    chosen.take(PARAMS_MAX).collect()
+    let chosen: Vec<Value> = chosen.take(PARAMS_MAX + 1).collect::<Result<_, _>>()?;
+    if chosen.len() > PARAMS_MAX {
+        return Err(format!("paramRef selects more than {PARAMS_MAX} objects: name one, or narrow the selector"));
+    }
+    Ok(chosen)
 }
 
 /// What a request is about, as expressions ask for rights on it.

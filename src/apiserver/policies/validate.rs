@@ -12,7 +12,7 @@ use super::authorizer::Rights;
 use super::compiled::{Rules, Validating, Validation, conditions_hold};
 use super::scope;
 use crate::verbs::Call;
-use crate::webhooks::as_form;
+use crate::webhooks::in_form;
 
 /// Bytes of a message that an expression makes, as upstream's.
 const MESSAGE_BYTES_MAX: usize = 5 << 10;
@@ -31,7 +31,7 @@ type Scoped<'s, 'p> = (&'s Resource, &'p Rules<Validation>, Vec<Option<Arc<Value
 /// Has the policies that a request concerns look at it. The first denial is the answer; others warn.
 pub(crate) async fn validate(call: &Call, attributes: &Attributes<'_>) -> Result<(), Status> {
     let sort = call.server.admission_policies().validating(call.objects());
-    if attributes.is_exempt() {
+    if attributes.is_exempt_from_policies() {
         return Ok(());
     }
     let mut denied: Option<Denial> = None;
@@ -70,28 +70,32 @@ async fn of_binding(
         Err(_) if may_fail => return Ok(Vec::new()),
         Err(message) => return Ok(vec![Denial { message, reason: String::new(), is_final: true }]),
     };
-    let mut objects = [None, None];
-    for (place, object) in objects.iter_mut().zip([attributes.object, attributes.old]) {
-        if let Some(object) = object {
-            *place = Some(as_form(&call.server, attributes.resource, form, object).await?);
+    let (object, old) = match in_form(call, attributes, form).await {
+        Ok(objects) => objects,
+        Err(_) if may_fail => return Ok(Vec::new()),
+        Err(status) => {
+            let message = format!("failed to convert object version: {}", status.message);
+            return Ok(vec![Denial { message, reason: String::new(), is_final: true }]);
         }
-    }
-    let [object, old] = &objects;
+    };
     let question = review::question(attributes, form, (None, None), "v1", "");
-    let namespace = call.server.namespace_of(attributes);
+    let namespace = call.namespace_object(attributes.namespace);
     let (rights, resource) = (Rights { server: &call.server, user: &call.user }, scope::resource(attributes));
-    let of_param = |param: &Option<Arc<Value>>| {
+    let mut denied = Vec::new();
+    for param in &params {
         let inputs = Inputs {
-            object: object.as_ref(),
-            old_object: old.as_ref(),
+            object: object.as_deref(),
+            old_object: old.as_deref(),
             request: question.get("request"),
             params: param.as_deref(),
-            namespace: namespace.as_ref(),
+            namespace: namespace.as_deref(),
             authorizer: Some((&rights, &resource)),
         };
-        denials(rules, inputs, may_fail)
-    };
-    Ok(params.iter().flat_map(of_param).collect())
+        denied.extend(denials(rules, inputs, may_fail));
+        // Each may compute for long; others get their turn.
+        tokio::task::yield_now().await;
+    }
+    Ok(denied)
 }
 
 /// Whether a request is within a policy and its binding, and what it is then asked.

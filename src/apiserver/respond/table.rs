@@ -1,5 +1,6 @@
 //! `Table`: an object's columns, as kubectl prints them. The columns and cells are the row's strategy's.
 
+use api::printers::workloads;
 use api::status::Status;
 use base::clock;
 use serde_json::{Value, json};
@@ -18,7 +19,10 @@ enum Include {
 
 /// A table of `values` with its column definitions.
 pub(crate) fn table(call: &Call, version: MetaVersion, values: &[Value], metadata: Value) -> Result<Value, Status> {
-    let columns = call.resource.columns();
+    let columns = match is_scale(call) {
+        true => workloads::SCALE.iter().map(|column| column.to_value()).collect(),
+        false => call.resource.columns(),
+    };
     let mut table = rows(call, version, values)?;
     if let Some(fields) = table.as_object_mut() {
         fields.insert("metadata".into(), metadata);
@@ -34,7 +38,7 @@ pub(crate) fn rows(call: &Call, version: MetaVersion, values: &[Value]) -> Resul
     let rows: Vec<Value> = values
         .iter()
         .map(|value| {
-            let cells = call.resource.cells(value, now);
+            let cells = if is_scale(call) { workloads::scale(value, now) } else { call.resource.cells(value, now) };
             match include {
                 Include::Nothing => json!({"cells": cells}),
                 Include::Metadata => json!({"cells": cells, "object": partial::object(value, version)}),
@@ -45,6 +49,11 @@ pub(crate) fn rows(call: &Call, version: MetaVersion, values: &[Value]) -> Resul
     Ok(
         json!({"kind": "Table", "apiVersion": version.api_version(), "metadata": {}, "columnDefinitions": null, "rows": rows}),
     )
+}
+
+/// Whether what is shown is the scale that everything with replicas shares.
+fn is_scale(call: &Call) -> bool {
+    call.request.subresource.as_deref() == Some("scale")
 }
 
 /// `?includeObject=`, which is metadata if nothing is said.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use api::decode::{self as text, Parsed};
 use api::managed::{ApplyError, Managers, Operation};
+use api::meta;
 use api::status::Status;
-use api::{decode as text, meta};
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::Value;
@@ -68,7 +69,7 @@ pub(super) fn read(
             let found = parsed.duplicates.join(", ");
             return Err(Status::bad_request(format!("error strict decoding YAML: {found}")));
         }
-        FieldValidation::Warn => parsed.duplicates.into_iter().for_each(|duplicate| call.warn(duplicate)),
+        FieldValidation::Warn => parsed.duplicates.iter().for_each(|duplicate| decode::warn(call, duplicate)),
         FieldValidation::Strict | FieldValidation::Ignore => {}
     }
     check_kind(&applied, api_version, kind)?;
@@ -135,7 +136,13 @@ pub(super) fn apply(
     });
     let done = done.map_err(|error| refused(applied, error))?;
     let expected = decode::Expected::of(&call.resource);
-    let object = decode::typed(call, &expected, done.object, Vec::new(), FieldValidation::Ignore)?;
+    let object = decode::typed(
+        call,
+        &expected,
+        Parsed { value: done.object, duplicates: Vec::new() },
+        None,
+        FieldValidation::Ignore,
+    )?;
     Ok((object, done.managers))
 }
 

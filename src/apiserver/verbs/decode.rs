@@ -1,12 +1,13 @@
 //! A request's body as an object of the expected kind, canonical, with unknown and duplicate fields handled as the
 //! client asked.
 
-use api::decode::DecodeError;
+use api::decode::{DecodeError, Parsed};
 use api::patch::{Form, PatchError};
 use api::schema::Root;
 use api::scheme::Resource;
 use api::status::Status;
-use api::{decode, protobuf};
+use api::validation::field::{Error, ErrorList};
+use api::{decode, meta, protobuf};
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -77,7 +78,8 @@ pub(crate) fn object(
     body: &Bytes,
     validation: FieldValidation,
 ) -> Result<Value, Status> {
-    let parsed = match (negotiate::body_format(&call.parts.headers), expected.protobuf()) {
+    let format = negotiate::body_format(&call.parts.headers);
+    let parsed = match (format, expected.protobuf()) {
         (Some(BodyFormat::Json), _) => decode::parse_json(body),
         (Some(BodyFormat::Yaml), _) => decode::parse_yaml(body),
         (Some(BodyFormat::Protobuf), Some(root)) => protobuf::decode(root.id(), body),
@@ -87,13 +89,57 @@ pub(crate) fn object(
         }
     };
     let mut parsed = parsed.map_err(|error| unrecognized(&error, body, expected.kind))?;
+    if let Kind::Resource(resource) = &expected.body
+        && resource.custom.is_some()
+    {
+        check_custom_kind(resource, &parsed.value, body)?;
+    }
     decode::check_kind(&parsed.value, expected.group, expected.version, expected.kind).map_err(Status::bad_request)?;
     name_kind(&mut parsed.value, expected);
-    typed(call, expected, parsed.value, parsed.duplicates, validation)
+    // Of custom objects upstream tells what stands twice before it looks for what is unknown.
+    let is_read_at_once = format == Some(BodyFormat::Json) && expected.protobuf().is_some();
+    typed(call, expected, parsed, is_read_at_once.then_some(body), validation)
+}
+
+/// A custom object says what it is, and is what the path says.
+fn check_custom_kind(resource: &Resource, value: &Value, body: &Bytes) -> Result<(), Status> {
+    let (kind, version) = (meta::kind(value), meta::api_version(value));
+    if value.is_object() && (kind.is_empty() || version.is_empty()) {
+        let field = if kind.is_empty() { "Kind" } else { "apiVersion" };
+        let why = format!("Object '{field}' is missing in '{}'", String::from_utf8_lossy(body));
+        let kind = &resource.kind;
+        return Err(Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {kind}): {why}"
+        )));
+    }
+    let wanted = resource.api_version();
+    if !version.is_empty() && version != wanted {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({version}) does not match the expected API version ({wanted})"
+        )));
+    }
+    if !kind.is_empty() && kind != resource.kind {
+        return Err(not_its_kind(resource, value));
+    }
+    Ok(())
+}
+
+/// 422 for a custom object that says that it is something else.
+pub(crate) fn not_its_kind(resource: &Resource, value: &Value) -> Status {
+    let mut errors = ErrorList::new();
+    let (kind, version) = (meta::kind(value), meta::api_version(value));
+    if kind != resource.kind {
+        errors.push(Error::invalid("kind", kind, format!("must be {}", resource.kind)));
+    }
+    let wanted = resource.api_version();
+    if version != wanted {
+        errors.push(Error::invalid("apiVersion", version, format!("must be {wanted}")));
+    }
+    Status::invalid(&resource.group, &resource.kind, meta::name(value), errors)
 }
 
 /// A body may leave out what the path says already.
-fn name_kind(object: &mut Value, expected: &Expected<'_>) {
+pub(crate) fn name_kind(object: &mut Value, expected: &Expected<'_>) {
     let Some(fields) = object.as_object_mut() else { return };
     let api_version = api::scheme::api_version(expected.group, expected.version);
     for (field, value) in [("apiVersion", api_version.as_str()), ("kind", expected.kind)] {
@@ -103,30 +149,41 @@ fn name_kind(object: &mut Value, expected: &Expected<'_>) {
     }
 }
 
-/// Brings a parsed object into canonical form; `duplicates` are what its text held twice.
+/// Brings a parsed object into canonical form. `text` is given where complaints are told in its order.
 pub(crate) fn typed(
     call: &Call,
     expected: &Expected<'_>,
-    value: Value,
-    duplicates: Vec<String>,
+    parsed: Parsed,
+    text: Option<&Bytes>,
     validation: FieldValidation,
 ) -> Result<Value, Status> {
     let cannot = |reason: &str| {
         let (version, kind) = (expected.version, expected.kind);
         Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {reason}"))
     };
-    let decoded = expected.decode(value).map_err(|error| cannot(&error.to_string()))?;
-    let mut complaints = duplicates;
+    let decoded = expected.decode(parsed.value).map_err(|error| cannot(&error.to_string()))?;
+    let mut complaints = parsed.duplicates;
     complaints.extend(decoded.unknown);
+    if let Some(text) = text.filter(|_| complaints.len() > 1) {
+        complaints = decode::in_order(text, complaints);
+    }
     match validation {
         FieldValidation::Ignore => {}
-        FieldValidation::Warn => complaints.into_iter().for_each(|complaint| call.warn(complaint)),
+        FieldValidation::Warn => complaints.iter().for_each(|complaint| warn(call, complaint)),
         FieldValidation::Strict if complaints.is_empty() => {}
         FieldValidation::Strict => {
             return Err(cannot(&format!("strict decoding error: {}", complaints.join(", "))));
         }
     }
     Ok(decoded.object)
+}
+
+/// Warns of a complaint; each line of those about YAML is one.
+pub(super) fn warn(call: &Call, complaint: &str) {
+    match complaint.split_once('\n') {
+        None => call.warn(complaint),
+        Some((_, lines)) => lines.lines().for_each(|line| call.warn(line.trim_start())),
+    }
 }
 
 fn unrecognized(error: &DecodeError, body: &Bytes, kind: &str) -> Status {

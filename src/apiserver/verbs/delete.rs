@@ -3,13 +3,13 @@
 //! What a deletion does to an object is a pure function ([`decide`]), as upstream's `BeforeDelete` and its registry
 //! have it: an object with finalizers or grace is marked and stays, one without is removed.
 
-use api::admission::Operation;
 use api::custom::status as custom;
 use api::schema::Schemas;
 use api::scheme::Resource;
 use api::status::Status;
 use api::{decode, meta, protobuf};
 use bytes::Bytes;
+use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -29,16 +29,33 @@ const ORPHAN: &str = "orphan";
 pub(crate) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
     let options = read_options(call, &body)?;
     admission::check_delete(call, call.name()?)?;
+    warn_of_orphans(call, &options);
     let changed = delete(call, call.namespace(), call.name()?, &options).await?;
     Ok(match changed {
         Changed::Removed(value) if !returns_deleted(&call.resource) => success(call, &value),
+        Changed::Stands(value) if options.cascades_expressly => {
+            let value = conversion::from_storage(&call.server, &call.resource, value).await?;
+            Answer::Object { value, code: StatusCode::ACCEPTED }
+        }
         changed => update::changed(call, changed).await?,
     })
+}
+
+/// Whoever deletes Jobs and says nothing of their pods is told what becomes of these, as upstream.
+fn warn_of_orphans(call: &Call, options: &DeleteOptions) {
+    let is_job = call.resource.group == "batch" && call.resource.plural == "jobs";
+    if is_job && options.propagation.is_none() {
+        call.warn(
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them \
+             or set propagationPolicy=Orphan to suppress this warning",
+        );
+    }
 }
 
 /// Deletes every object of the selection, and answers with them.
 pub(crate) async fn serve_collection(call: &Call, body: Bytes) -> Result<Answer, Status> {
     let options = read_options(call, &body)?;
+    warn_of_orphans(call, &options);
     let list_options = ListOptions::read(&call.query, false)?;
     let Page { items, revision, continue_token, remaining } = list::page(call, &list_options).await?;
     for item in &items {
@@ -51,9 +68,9 @@ pub(crate) async fn serve_collection(call: &Call, body: Bytes) -> Result<Answer,
     Ok(Answer::List(Page { items, revision, continue_token, remaining }))
 }
 
-/// Deletes the pod that the path names, for an eviction.
+/// Deletes the pod that the path names, for an eviction: whoever wants to be asked was asked about that.
 pub(crate) async fn evict(call: &Call, options: &DeleteOptions) -> Result<Changed, Status> {
-    delete(call, call.namespace(), call.name()?, options).await
+    remove(call.objects(), &call.resource, call.namespace(), call.name()?, options).await
 }
 
 async fn delete(call: &Call, namespace: Option<&str>, name: &str, options: &DeleteOptions) -> Result<Changed, Status> {
@@ -61,10 +78,10 @@ async fn delete(call: &Call, namespace: Option<&str>, name: &str, options: &Dele
     let now = update::stamp();
     let change = |_, old: Value| async move {
         check_preconditions(resource, &old, options)?;
-        let served = conversion::from_storage(&call.server, resource, old.clone()).await?;
-        let change =
-            extend::Change { operation: Operation::Delete, subresource: "", keep: options.keep, old: Some(&served) };
-        extend::validate(call, &change, None).await?;
+        if extend::is_asked(call) {
+            let served = conversion::from_storage(&call.server, resource, old.clone()).await?;
+            extend::admit_deletion(call, options.keep, &served).await?;
+        }
         Ok(decide(resource, old, options, now))
     };
     call.objects().change(resource, namespace, name, options.keep, change).await
@@ -90,7 +107,7 @@ pub(crate) async fn remove(
 /// What a deletion makes of an object.
 fn decide(resource: &Resource, old: Value, options: &DeleteOptions, now: Timestamp) -> Change {
     let mut new = old.clone();
-    let mut finalizers = finalizers_after(&old, options.propagation);
+    let mut finalizers = finalizers_after(&old, options.propagation, resource.strategy.orphans_dependents);
     if resource.is_definition() && meta::deletion_timestamp(&old).is_none() {
         // A definition ends when its last object is gone; upstream gives it no grace and counts no generation.
         finalizers.retain(|finalizer| finalizer != custom::FINALIZER);
@@ -171,8 +188,11 @@ fn mark(object: &mut Value, now: Timestamp, grace: i64) {
 }
 
 /// The finalizers that a deletion leaves to wait for: the object's own, and the garbage collector's by propagation.
-fn finalizers_after(old: &Value, propagation: Option<Propagation>) -> Vec<String> {
+fn finalizers_after(old: &Value, propagation: Option<Propagation>, orphans: bool) -> Vec<String> {
     let had = meta::finalizers(old);
+    // Who says nothing gets what an earlier deletion said, or what the kind's deletions do.
+    let is_said = propagation.is_some() || had.iter().any(|had| [ORPHAN, FOREGROUND].contains(&had.as_str()));
+    let propagation = propagation.or((!is_said && orphans).then_some(Propagation::Orphan));
     let wants = |finalizer: &str, asked: Propagation| match propagation {
         Some(propagation) => propagation == asked,
         None => had.iter().any(|had| had == finalizer),
@@ -221,9 +241,19 @@ fn read_options(call: &Call, body: &Bytes) -> Result<DeleteOptions, Status> {
         let parsed = match (negotiate::body_format(&call.parts.headers), options) {
             (Some(BodyFormat::Yaml), _) => decode::parse_yaml(body),
             (Some(BodyFormat::Protobuf), Some(options)) => protobuf::decode(options, body),
-            _ => decode::parse_json(body),
+            (Some(_), _) => decode::parse_json(body),
+            (None, _) => return Err(Status::unsupported_body(negotiate::MEDIA_TYPES)),
         };
-        Some(parsed.map_err(|error| Status::bad_request(error.to_string()))?.value)
+        let parsed = parsed.map_err(|error| Status::bad_request(error.to_string()))?.value;
+        // Each group has options of its own, which are all the same.
+        let kind = meta::kind(&parsed);
+        if !kind.is_empty() && kind != "DeleteOptions" {
+            let version = meta::api_version(&parsed);
+            return Err(Status::bad_request(format!(
+                "the body of a deletion is no {kind} in version {version:?}: it may hold DeleteOptions"
+            )));
+        }
+        Some(parsed)
     };
     DeleteOptions::read(&call.query, parsed.as_ref())
 }
@@ -242,12 +272,15 @@ mod tests {
     fn the_garbage_collectors_finalizers_follow_the_propagation() {
         let check = |had: &[&str], propagation, expected: &[&str]| {
             let old = serde_json::json!({"metadata": {"finalizers": had}});
-            assert_eq!(finalizers_after(&old, propagation), expected, "{had:?} {propagation:?}");
+            assert_eq!(finalizers_after(&old, propagation, false), expected, "{had:?} {propagation:?}");
         };
         check(&[], None, &[]);
         check(&["a"], Some(Propagation::Foreground), &["a", FOREGROUND]);
         check(&[ORPHAN, "a"], Some(Propagation::Background), &["a"]);
         check(&[FOREGROUND], None, &[FOREGROUND]);
         check(&[FOREGROUND], Some(Propagation::Orphan), &[ORPHAN]);
+        let job = serde_json::json!({"metadata": {}});
+        assert_eq!(finalizers_after(&job, None, true), [ORPHAN]);
+        assert!(finalizers_after(&job, Some(Propagation::Background), true).is_empty());
     }
 }

@@ -11,10 +11,9 @@ use api::status::Status;
 use store::Revision;
 
 use super::Call;
-use crate::cache::{Cache, Object, Snapshot};
+use crate::cache::{Cache, Left, Object, Pinned, Snapshot};
 use crate::objects;
 use crate::options::{At, ListOptions};
-use crate::pins::{Left, Pinned};
 use crate::respond::{Answer, Page};
 use crate::selection::Selection;
 
@@ -53,7 +52,7 @@ pub(crate) async fn page(call: &Call, options: &ListOptions) -> Result<Page, Sta
     let page = Page { items, revision: snapshot.revision, continue_token, remaining };
     let namespace = call.namespace().map(str::to_owned);
     let left = remaining.map(|count| Left { namespace, from: selection.first_key(&next), count });
-    call.server.pins().pin(&call.objects().cache(&call.resource)?, Pinned { snapshot, left });
+    call.objects().cache(&call.resource)?.pin(Pinned { snapshot, left });
     Ok(page)
 }
 
@@ -66,13 +65,24 @@ fn after_last(items: &[Arc<Object>], next: &str) -> String {
 async fn pinned(call: &Call, options: &ListOptions, token: Option<&Token>) -> Result<Pinned, Status> {
     let cache = call.objects().cache(&call.resource)?;
     if let Some((token, revision)) = token.and_then(|token| Some((token, Revision(token.revision()?)))) {
-        let at = |revision| cache.snapshot_at(revision).map(|snapshot| Pinned { snapshot, left: None }).ok();
-        let pinned = call.server.pins().find(&cache, revision).or_else(|| at(revision));
-        return pinned.ok_or_else(|| Status::expired_continue(&token.of_newest().to_string()));
+        if let Some(pinned) = cache.pinned(revision) {
+            return Ok(pinned);
+        }
+        let snapshot = as_of(call, &cache, revision).await;
+        let snapshot = snapshot.ok_or_else(|| Status::expired_continue(&token.of_newest().to_string()))?;
+        return Ok(Pinned { snapshot, left: None });
     }
     let at = if token.is_some() { At::Newest } else { options.at };
     let snapshot = snapshot(call, &cache, at).await?;
     Ok(Pinned { snapshot, left: None })
+}
+
+/// The state at a revision, if the store has not let go of its history: a token ends even where nothing has changed since.
+async fn as_of(call: &Call, cache: &Cache, revision: Revision) -> Option<Snapshot> {
+    if revision < call.objects().store().compacted() {
+        return None;
+    }
+    cache.snapshot_at(revision).await.ok()
 }
 
 async fn snapshot(call: &Call, cache: &Cache, at: At) -> Result<Snapshot, Status> {
@@ -85,8 +95,8 @@ async fn snapshot(call: &Call, cache: &Cache, at: At) -> Result<Snapshot, Status
         }
         At::Exact(revision) => {
             caches.reached(revision).await.map_err(|error| objects::not_reached(&error))?;
-            let snapshot = cache.snapshot_at(revision);
-            snapshot.map_err(|_| Status::expired("The resourceVersion for the provided list is too old."))
+            let snapshot = as_of(call, cache, revision).await;
+            snapshot.ok_or_else(|| Status::expired("The resourceVersion for the provided list is too old."))
         }
     }
 }

@@ -21,6 +21,7 @@ pub(crate) mod watch;
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use api::scheme::{Resource, Scope};
 use api::status::Status;
@@ -28,8 +29,11 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
+use serde_json::Value;
 
 use crate::authentication::User;
+use crate::authorization::Facts as _;
+use crate::limits;
 use crate::negotiate::{self, Accepted, MEDIA_TYPES, STREAM_MEDIA_TYPES, Subject};
 use crate::objects::Objects;
 use crate::options::Query;
@@ -44,6 +48,15 @@ pub(crate) const RUN_GROUP: &str = "run.minke.dev";
 
 /// The largest body of a write, as upstream's: 3 MiB.
 pub(crate) const BODY_BYTES_MAX: usize = 3 << 20;
+
+/// How long a request may take, as upstream's `--request-timeout`.
+const REQUEST_DURATION_MAX: Duration = Duration::from_secs(60);
+
+/// Subresources that are done and not kept.
+const ACTIONS: [&str; 3] = ["binding", "eviction", "token"];
+
+/// What is said of one that takes longer.
+const TOO_LONG: &str = "request did not complete within requested timeout - context deadline exceeded";
 
 /// One request for a resource, with everything a verb may ask.
 pub(crate) struct Call {
@@ -60,6 +73,8 @@ pub(crate) struct Call {
     shares: Mutex<Vec<Share>>,
     /// Addresses and ports that were chosen for a Service.
     reservations: Mutex<Vec<Reservation>>,
+    /// See [`Call::namespace_object`].
+    namespace_object: Mutex<Option<(String, Option<Arc<Value>>)>>,
 }
 
 impl Call {
@@ -90,6 +105,34 @@ impl Call {
     /// Keeps what was chosen for a Service until the call ends.
     pub(crate) fn keep(&self, reservation: Reservation) {
         self.reservations.lock().unwrap_or_else(PoisonError::into_inner).push(reservation);
+    }
+
+    /// Room for so many bytes beside the request's body, of what its user may take.
+    pub(crate) fn room(&self, bytes: usize) -> Result<Share, Status> {
+        let share = self.server.bodies().take(&self.user.name, bytes);
+        share.ok_or_else(|| Status::too_many_requests("Too many requests, please try again later.", 1))
+    }
+
+    /// A namespace as it was when the request first asked for it; each webhook and policy may.
+    pub(crate) fn namespace_object(&self, name: &str) -> Option<Arc<Value>> {
+        if name.is_empty() {
+            return None;
+        }
+        let mut known = self.namespace_object.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some((of, object)) if of == name => object.clone(),
+            _ => {
+                let object = self.server.object("", "namespaces", None, name).map(Arc::new);
+                *known = Some((name.to_owned(), object.clone()));
+                object
+            }
+        }
+    }
+
+    /// Refuses who has no right to do what the request does by another verb, too.
+    pub(crate) fn authorize(&self, verb: Verb) -> Result<(), Status> {
+        let request = ResourceRequest { verb, ..self.request.clone() };
+        self.server.authorize(&self.user, &request, &self.query)
     }
 
     /// Adds a `Warning:` header to the answer.
@@ -137,7 +180,9 @@ pub(crate) async fn serve(
         }
     }
     let pretty = query.flag("pretty").unwrap_or(false);
-    let accepted = negotiate::accepted(&parts.headers, pretty, Subject::Objects(&resource));
+    let is_answer = !resource.is_stored || request.subresource.as_deref().is_some_and(|name| ACTIONS.contains(&name));
+    let subject = if is_answer { Subject::Answers(&resource) } else { Subject::Objects(&resource) };
+    let accepted = negotiate::accepted(&parts.headers, pretty, subject);
     let accepted = accepted.map_err(|error| error.to_status(&available(&request)))?;
     let call = Call {
         server,
@@ -150,16 +195,44 @@ pub(crate) async fn serve(
         warnings: Mutex::default(),
         shares: Mutex::default(),
         reservations: Mutex::default(),
+        namespace_object: Mutex::default(),
     };
 
+    let is_offered = call.resource.verbs.iter().any(|verb| verb.as_str() == call.request.verb.as_str());
+    match (call.request.subresource.is_some(), call.request.verb) {
+        (true, _) if limits::lasts(&call.request) => subresources::serve(call, body).await,
+        (false, _) if !is_offered => Err(Status::method_not_supported()),
+        (false, Verb::Watch) => watch::serve(call),
+        _ => {
+            let query = call.query.clone();
+            within_deadline(&query, serve_whole(call, body)).await
+        }
+    }
+}
+
+/// What is served within the time that a request may take.
+pub(crate) async fn within_deadline<T>(
+    query: &Query,
+    serving: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    let served = tokio::time::timeout(deadline(query)?, serving).await;
+    served.unwrap_or_else(|_| Err(Status::timeout(TOO_LONG, 0)))
+}
+
+/// How long a request may take that does not last as long as its client likes: as long as its client says, within a
+/// bound.
+fn deadline(query: &Query) -> Result<Duration, Status> {
+    let Some(said) = query.find("timeout").filter(|said| !said.is_empty()) else { return Ok(REQUEST_DURATION_MAX) };
+    let invalid = |why: String| Status::bad_request(format!("invalid timeout specified in the request URL - {why}"));
+    let said = api::durations::parse(said).map_err(invalid)?;
+    let said = u64::try_from(said).ok().filter(|said| *said > 0).map(Duration::from_nanos);
+    Ok(said.unwrap_or(REQUEST_DURATION_MAX).min(REQUEST_DURATION_MAX))
+}
+
+/// Serves a request that is answered at once.
+async fn serve_whole(call: Call, body: Body) -> Result<Response<Body>, Status> {
     if call.request.subresource.is_some() {
         return subresources::serve(call, body).await;
-    }
-    if !call.resource.verbs.iter().any(|verb| verb.as_str() == call.request.verb.as_str()) {
-        return Err(Status::method_not_supported());
-    }
-    if call.request.verb == Verb::Watch {
-        return watch::serve(call);
     }
     let answered = dispatch(&call, body).await;
     let responded = match answered {

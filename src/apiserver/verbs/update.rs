@@ -112,13 +112,16 @@ pub(crate) async fn transition(
         extend::Change { operation: Operation::Update, subresource: part.subresource(), keep, old: Some(&old) };
     // Who may change a scale was asked about it as a scale.
     if part != Part::Scale {
-        extend::mutate(call, &change, &mut new).await?;
+        extend::mutate(call, &change, Some(&mut new)).await?;
     }
     match part {
         Part::Main | Part::Scale => resource.prepare_update(&mut new, &old),
         Part::Status => resource.prepare_status(&mut new, &old, clock::now_seconds()),
-        Part::Approval => new = conversion::with_conditions_of(&new, &old),
-        Part::Finalizers => new = conversion::with_finalizers_of(&new, &old),
+        Part::Approval => {
+            new = conversion::with_conditions_alone(new, &old);
+            resource.stamp_status(&mut new, &old, clock::now_seconds());
+        }
+        Part::Finalizers => new = conversion::with_finalizers_alone(new, &old),
     }
     admission::admit_update(call, part, &mut new, &old)?;
     managers.put(&mut new);

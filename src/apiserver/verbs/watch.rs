@@ -94,11 +94,12 @@ impl Watch {
             (subscription, snapshot.revision)
         };
         let (subscription, seen) = match options.at {
-            _ if options.sends_initial_events => {
+            _ if options.sends_initial_events == Some(true) => {
                 let begun = from_now(&mut initial);
-                end_of_initial = Some(begun.1);
+                end_of_initial = Some(begun.1).filter(|_| options.allows_bookmarks);
                 begun
             }
+            At::Newest | At::Any if options.sends_initial_events == Some(false) => from_now(&mut VecDeque::new()),
             At::Newest | At::Any => from_now(&mut initial),
             At::NotOlderThan(revision) | At::Exact(revision) => (cache.watch(revision, interest.clone())?, revision),
         };

@@ -55,8 +55,8 @@ pub(crate) enum Error {
 }
 
 impl Clients {
-    /// Sends a question to where `config` (a `WebhookClientConfig`) says, and reads the answer.
-    pub(crate) async fn post(&self, config: &Value, timeout: Duration, question: &Value) -> Result<Value, Error> {
+    /// Sends a question, in JSON, to where `config` (a `WebhookClientConfig`) says, and reads the answer.
+    pub(crate) async fn post(&self, config: &Value, timeout: Duration, question: String) -> Result<Value, Error> {
         let text = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
         let Some(url) = config.get("url").and_then(Value::as_str) else {
             let service =
@@ -73,10 +73,9 @@ impl Clients {
             Error::Unreachable { url: url.clone(), why }
         };
         let client = self.of_authority(text("caBundle"))?;
-        let body = serde_json::to_vec(question).map_err(|error| Error::Body(error.to_string()))?;
         let request =
             client.post(&url).header(CONTENT_TYPE, "application/json").header(ACCEPT, "application/json, */*");
-        let response = request.timeout(timeout).body(body).send().await.map_err(|error| unreachable(&error))?;
+        let response = request.timeout(timeout).body(question).send().await.map_err(|error| unreachable(&error))?;
         if response.status().as_u16() != 200 {
             return Err(Error::Code(response.status().as_u16()));
         }

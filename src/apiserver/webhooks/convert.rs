@@ -13,22 +13,63 @@ use crate::server::ApiServer;
 /// How long a conversion may take, as upstream.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Bytes of the objects in one question, beyond the first of them: a quarter of what an answer may have.
+const QUESTION_BYTES_MAX: usize = 2 << 20;
+
 /// Metadata that a conversion may change; all else stays as it was.
 const CONVERTIBLE: [&str; 2] = ["labels", "annotations"];
 
-/// The objects in the version `wanted`, in their order. Those that are in it already are not sent.
+/// The objects in the version `wanted`, in their order. Those that are in it already are not sent, the others in as many
+/// questions as their sizes ask for, one after another.
 pub(crate) async fn convert(
     server: &ApiServer,
     resource: &Resource,
     kind: &Kind,
-    mut objects: Vec<Value>,
+    objects: Vec<Value>,
     wanted: &str,
 ) -> Result<Vec<Value>, Status> {
-    let places: Vec<usize> = (0..objects.len())
-        .filter(|at| objects.get(*at).is_some_and(|object| meta::api_version(object) != wanted))
-        .collect();
     let Some(config) = kind.conversion() else { return Ok(objects) };
-    let sent: Vec<Value> = places.iter().filter_map(|at| objects.get(*at)).cloned().collect();
+    let mut converted = Vec::with_capacity(objects.len());
+    let mut part = Part::default();
+    for object in objects {
+        if meta::api_version(&object) != wanted && !part.add(&object) {
+            converted.extend(ask(server, resource, config, std::mem::take(&mut part), wanted).await?);
+            part.add(&object);
+        }
+        part.objects.push(object);
+    }
+    converted.extend(ask(server, resource, config, part, wanted).await?);
+    Ok(converted)
+}
+
+/// Objects that follow each other; of those that are to be converted one question is asked.
+#[derive(Default)]
+struct Part {
+    objects: Vec<Value>,
+    /// Bytes of those that are to be converted.
+    bytes: usize,
+}
+
+impl Part {
+    /// Counts an object that is to be converted; false if it is one too many.
+    fn add(&mut self, object: &Value) -> bool {
+        let bytes = object.to_string().len();
+        let fits = self.bytes == 0 || self.bytes + bytes <= QUESTION_BYTES_MAX;
+        self.bytes += if fits { bytes } else { 0 };
+        fits
+    }
+}
+
+/// Converts what is to be converted of a part.
+async fn ask(
+    server: &ApiServer,
+    resource: &Resource,
+    config: &Value,
+    Part { mut objects, .. }: Part,
+    wanted: &str,
+) -> Result<Vec<Value>, Status> {
+    let to_convert = |object: &&Value| meta::api_version(object) != wanted;
+    let sent: Vec<Value> = objects.iter().filter(to_convert).cloned().collect();
     let Some(first) = sent.first() else { return Ok(objects) };
     let failed = |why: &str| {
         let from = meta::api_version(first);
@@ -41,14 +82,12 @@ pub(crate) async fn convert(
     let question = json!({"kind": "ConversionReview", "apiVersion": format!("apiextensions.k8s.io/{version}"),
         "request": {"uid": uid, "desiredAPIVersion": wanted, "objects": sent}});
     let client = config.get("clientConfig").unwrap_or(&Value::Null);
-    let answer =
-        server.webhooks().post(client, TIMEOUT, &question).await.map_err(|error| failed(&error.to_string()))?;
+    let answer = server.webhooks().post(client, TIMEOUT, question.to_string()).await;
+    let answer = answer.map_err(|error| failed(&error.to_string()))?;
     let converted = read(&answer, &uid, sent.len()).map_err(|why| failed(&why))?;
-    for ((at, before), after) in places.into_iter().zip(&sent).zip(converted) {
-        let after = checked(before, after, wanted).map_err(|why| failed(&why))?;
-        if let Some(place) = objects.get_mut(at) {
-            *place = after;
-        }
+    let places = objects.iter_mut().filter(|object| meta::api_version(object) != wanted);
+    for ((place, before), after) in places.zip(&sent).zip(converted) {
+        *place = checked(before, after, wanted).map_err(|why| failed(&why))?;
     }
     Ok(objects)
 }

@@ -17,6 +17,7 @@ pub(crate) use hooks::Hooks;
 pub(crate) use mutate::mutate;
 pub(crate) use validate::validate;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use api::admission::review::{self, Answer, Refusal};
@@ -48,16 +49,18 @@ struct Asked<'s> {
     matched: &'s Resource,
 }
 
-/// Whether a hook is asked about a request, by its rules and selectors.
+/// Whether a hook is asked about a request, by its rules and selectors, whatever its object is meanwhile.
 fn asked<'s>(
     call: &Call,
     hook: &Hook,
-    attributes: &Attributes<'s>,
+    request: &Attributes<'s>,
+    object: Option<&Value>,
     scheme: &'s Scheme,
 ) -> Result<Option<Asked<'s>>, Status> {
-    let Some(matched) = rules::matched(&hook.rules, hook.is_equivalent, attributes, scheme) else { return Ok(None) };
-    let namespace = call.server.namespace_of(attributes);
-    let selected = rules::selects(&hook.said, attributes, namespace.as_ref());
+    let Some(matched) = rules::matched(&hook.rules, hook.is_equivalent, request, scheme) else { return Ok(None) };
+    let attributes = &Attributes { object, ..request.clone() };
+    let namespace = call.namespace_object(attributes.namespace);
+    let selected = rules::selects(&hook.said, attributes, namespace.as_deref());
     match selected.map_err(|error| failed(hook, &error))? && meant(call, hook, attributes, matched)? {
         true => Ok(Some(Asked { matched })),
         false => Ok(None),
@@ -72,7 +75,7 @@ fn meant(call: &Call, hook: &Hook, attributes: &Attributes<'_>, matched: &Resour
         Err(why) => return if hook.may_fail { Ok(false) } else { Err(unmatched(hook, attributes, why)) },
     };
     let question = review::question(attributes, matched, (None, None), "v1", "");
-    let namespace = call.server.namespace_of(attributes);
+    let namespace = call.namespace_object(attributes.namespace);
     let rights = policies::Rights { server: &call.server, user: &call.user };
     let resource = policies::resource(attributes);
     let inputs = Inputs {
@@ -80,7 +83,7 @@ fn meant(call: &Call, hook: &Hook, attributes: &Attributes<'_>, matched: &Resour
         old_object: attributes.old,
         request: question.get("request"),
         params: None,
-        namespace: namespace.as_ref(),
+        namespace: namespace.as_deref(),
         authorizer: Some((&rights, &resource)),
     };
     match policies::conditions_hold(conditions, inputs) {
@@ -108,14 +111,15 @@ async fn ask(
     if attributes.is_dry_run && hook.has_side_effects {
         return Err(review::dry_run_unsupported(&hook.name));
     }
-    let form = async |object: Option<&Value>| match object {
-        Some(object) => as_form(&call.server, attributes.resource, asked.matched, object).await.map(Some),
-        None => Ok(None),
-    };
-    let (object, old) = (form(attributes.object).await?, form(attributes.old).await?);
     let uid = uuid::Uuid::new_v4().to_string();
-    let question = review::question(attributes, asked.matched, (object.as_ref(), old.as_ref()), hook.version, &uid);
-    let answered = call.server.webhooks().post(&hook.client, hook.timeout, &question).await;
+    // While the hook thinks, its question is held once, as bytes, and counts as a body of whoever asks.
+    let question = {
+        let (object, old) = in_form(call, attributes, asked.matched).await?;
+        let objects = (object.as_deref(), old.as_deref());
+        review::question(attributes, asked.matched, objects, hook.version, &uid).to_string()
+    };
+    let _room = call.room(question.len())?;
+    let answered = call.server.webhooks().post(&hook.client, hook.timeout, question).await;
     let answer = match answered {
         Ok(answer) => answer,
         Err(error) => return unanswered(hook, &format!("failed to call webhook: {error}")),
@@ -146,18 +150,36 @@ fn failed(hook: &Hook, why: &str) -> Status {
     Status::internal(format!("failed calling webhook {:?}: {why}", hook.name))
 }
 
+/// The objects of a request in the form of `to`.
+pub(crate) async fn in_form<'v>(
+    call: &Call,
+    attributes: &Attributes<'v>,
+    to: &Resource,
+) -> Result<(Option<Cow<'v, Value>>, Option<Cow<'v, Value>>), Status> {
+    let (server, from) = (&call.server, attributes.resource);
+    let object = match attributes.object {
+        Some(object) => Some(as_form(server, from, to, object).await?),
+        None => None,
+    };
+    let old = match attributes.old {
+        Some(old) => Some(as_form(server, from, to, old).await?),
+        None => None,
+    };
+    Ok((object, old))
+}
+
 /// An object in another form in which the same objects are served.
-pub(crate) async fn as_form(
+pub(crate) async fn as_form<'v>(
     server: &ApiServer,
     from: &Resource,
     to: &Resource,
-    object: &Value,
-) -> Result<Value, Status> {
+    object: &'v Value,
+) -> Result<Cow<'v, Value>, Status> {
     if from.api_version() == to.api_version() || api::meta::kind(object) != from.kind {
-        return Ok(object.clone());
+        return Ok(Cow::Borrowed(object));
     }
     let stored = conversion::to_storage(server, from, object.clone()).await?;
-    conversion::from_storage(server, to, stored).await
+    conversion::from_storage(server, to, stored).await.map(Cow::Owned)
 }
 
 /// How long a webhook may take that does not say it, as upstream.

@@ -9,6 +9,7 @@ use super::super::value::{Text, Value};
 use super::library::Library;
 use super::standard::{integer_overflow, unsigned_overflow};
 use super::{Row, row, text, time};
+use crate::durations;
 
 pub(super) const ROWS: &[Row] = &[
     row("type", "type(A) -> type(A)", Rule::One, type_of),
@@ -98,7 +99,7 @@ fn to_double<'a>(_: &mut Meter, args: &[Value<'a>]) -> Outcome<'a> {
 fn to_duration<'a>(_: &mut Meter, args: &[Value<'a>]) -> Outcome<'a> {
     match args {
         [value @ Value::Duration(_)] => Ok(value.clone()),
-        [value @ Value::String(text)] => match time::parse_duration(text) {
+        [value @ Value::String(text)] => match durations::parse(text).ok() {
             Some(span) => Ok(Value::Duration(span)),
             None => Err(Error::conversion(value, "google.protobuf.Duration")),
         },

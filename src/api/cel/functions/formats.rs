@@ -12,7 +12,7 @@ use super::super::meter::Meter;
 use super::super::value::Value;
 use super::library::Library;
 use super::{Row, row, time, urls};
-use crate::names;
+use crate::{durations, names};
 
 /// A named format.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ fn parse_time(text: &str) -> Option<time::Point> {
 
 /// A span as schemas allow: Go's, or numbers before names of units.
 fn parse_span(text: &str) -> Option<i64> {
-    if let Some(span) = time::parse_duration(text) {
+    if let Ok(span) = durations::parse(text) {
         return Some(span);
     }
     let mut total: i64 = 0;

@@ -135,52 +135,6 @@ pub(super) fn shift<'a>(point: Point, nanoseconds: i128) -> Outcome<'a> {
     point.shift(nanoseconds).map(Value::Timestamp).ok_or_else(|| Error::failed("timestamp overflow"))
 }
 
-/// A span as Go writes them: `1h30m`, `1.5s`, `-2ms`, `0`.
-pub(in crate::cel) fn parse_duration(text: &str) -> Option<i64> {
-    let (sign, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
-    };
-    if rest == "0" {
-        return Some(0);
-    }
-    if rest.is_empty() {
-        return None;
-    }
-    let mut total: i128 = 0;
-    while !rest.is_empty() {
-        let end = rest.find(|digit: char| !digit.is_ascii_digit() && digit != '.')?;
-        let (number, after) = rest.split_at_checked(end)?;
-        let end = after.find(|digit: char| digit.is_ascii_digit() || digit == '.').unwrap_or(after.len());
-        let (unit, after) = after.split_at_checked(end)?;
-        let unit: i128 = match unit {
-            "ns" => 1,
-            "us" | "µs" | "μs" => 1_000,
-            "ms" => 1_000_000,
-            "s" => 1_000_000_000,
-            "m" => 60_000_000_000,
-            "h" => 3_600_000_000_000,
-            _ => return None,
-        };
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if whole.is_empty() && fraction.is_empty() {
-            return None;
-        }
-        let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-        total = total.checked_add(whole.checked_mul(unit)?)?;
-        if !fraction.is_empty() {
-            let digits = fraction.get(..fraction.len().min(18))?;
-            let part: i128 = digits.parse().ok()?;
-            total += part * unit / 10_i128.checked_pow(u32::try_from(digits.len()).ok()?)?;
-        }
-        if total > i128::from(i64::MAX) + 1 {
-            return None;
-        }
-        rest = after;
-    }
-    i64::try_from(sign * total).ok()
-}
-
 /// A span in seconds: `90s`, `0.5s`.
 pub(in crate::cel) fn duration_text(span: i64) -> String {
     let sign = if span < 0 { "-" } else { "" };

@@ -17,6 +17,11 @@ impl<'a> Merger<'a> {
         if has_lists {
             return Err(PatchError::Unfit("lists of lists are not supported".to_owned()));
         }
+        let mut kinds = original.iter().chain(patch).filter(|item| !item.is_null()).map(std::mem::discriminant);
+        let first = kinds.next();
+        if kinds.any(|kind| Some(kind) != first) {
+            return Err(PatchError::Unfit("list element types are not identical".to_owned()));
+        }
         let Some(key) = key.filter(|_| original.iter().chain(patch).all(Value::is_object)) else {
             let mut merged: Vec<Value> = Vec::new();
             for value in original.iter().chain(patch).filter(|value| !value.is_null()) {

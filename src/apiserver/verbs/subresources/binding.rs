@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::{Call, decode, update};
 use crate::admission::extend;
+use crate::admission::pods::label_by_node;
 use crate::objects::Change;
 use crate::options::WriteOptions;
 use crate::respond::Answer;
@@ -37,7 +38,11 @@ pub(in super::super) async fn bound(
     check(binding, &target, node)?;
     let now = update::stamp();
     let bound = call.objects().change(pods, call.namespace(), meta::name(binding), options.keep, |_, old| async move {
-        bind(pods, &old, binding, node, now)
+        let mut bound = bind(pods, &old, binding, node, now)?;
+        if let Change::Put(pod) = &mut bound {
+            label_by_node(call, pod, node);
+        }
+        Ok(bound)
     });
     bound.await?;
     Ok(Answer::created())

@@ -41,7 +41,7 @@ pub(super) async fn serve(call: &Call, body: Bytes) -> Result<Answer, Status> {
             match kind {
                 PatchKind::Apply => apply_scale(call, &body, &options).await,
                 PatchKind::Of(form) => {
-                    let (patch, expected) = (patch::read(&body)?, expected()?);
+                    let (patch, expected) = (patch::read(form, &body)?, expected()?);
                     let patched = |old: &Value| patch::patched(call, &expected, form, old, &patch, &options);
                     change(call, &options, patched).await
                 }
@@ -104,7 +104,7 @@ async fn admitted(call: &Call, old: &Value, mut wanted: Value, options: &WriteOp
         keep: options.keep,
         old: Some(&old),
     };
-    extend::mutate(call, &change, &mut wanted).await?;
+    extend::mutate(call, &change, Some(&mut wanted)).await?;
     check(call, &wanted)?;
     Ok(wanted)
 }
