@@ -7,15 +7,6 @@ use sha2::{Digest as _, Sha256};
 
 use crate::scheme::{GroupVersionKind, Name, Resource, Scheme, Scope, Verb, api_version};
 
-/// A form of the aggregated document.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Discovery {
-    /// `apidiscovery.k8s.io/v2`
-    V2,
-    /// `apidiscovery.k8s.io/v2beta1`
-    V2Beta1,
-}
-
 /// Bytes of a hash that tell in which form a resource is stored.
 const STORAGE_HASH_BYTES: usize = 8;
 
@@ -63,7 +54,7 @@ pub fn api_resource_list(scheme: &Scheme, group: &str, version: &str) -> Option<
 
 /// `/api` (when `is_core`) or `/apis` with everything below them in one document.
 #[must_use]
-pub fn aggregated(scheme: &Scheme, is_core: bool, form: Discovery) -> Value {
+pub fn aggregated(scheme: &Scheme, is_core: bool) -> Value {
     let groups = scheme.groups().into_iter().filter(|(group, _)| group.is_empty() == is_core);
     let items: Vec<Value> = groups
         .map(|(group, versions)| {
@@ -78,11 +69,7 @@ pub fn aggregated(scheme: &Scheme, is_core: bool, form: Discovery) -> Value {
             json!({"metadata": metadata, "versions": versions})
         })
         .collect();
-    let api_version = match form {
-        Discovery::V2 => "apidiscovery.k8s.io/v2",
-        Discovery::V2Beta1 => "apidiscovery.k8s.io/v2beta1",
-    };
-    json!({"kind": "APIGroupDiscoveryList", "apiVersion": api_version, "metadata": {}, "items": items})
+    json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
 }
 
 fn versions(scheme: &Scheme, group: &str) -> Vec<Name> {
@@ -264,7 +251,7 @@ mod tests {
 
     #[test]
     fn the_aggregated_form_is_as_recorded() {
-        let document = aggregated(Scheme::builtin(), false, Discovery::V2);
+        let document = aggregated(Scheme::builtin(), false);
         let mut groups = document["items"].as_array().unwrap().iter();
         let certificates = groups.find(|group| group["metadata"]["name"] == "certificates.k8s.io").unwrap();
         let part = |name: &str| {
@@ -280,10 +267,7 @@ mod tests {
                     "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
                     "subresources": [part("approval"), part("status")]}]}]})
         );
-        let core = aggregated(Scheme::builtin(), true, Discovery::V2Beta1);
-        assert_eq!(
-            (&core["apiVersion"], core["items"].as_array().unwrap().len()),
-            (&json!("apidiscovery.k8s.io/v2beta1"), 1)
-        );
+        let core = aggregated(Scheme::builtin(), true);
+        assert_eq!(core["items"].as_array().unwrap().len(), 1);
     }
 }

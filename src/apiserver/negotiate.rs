@@ -205,7 +205,7 @@ impl NotAcceptable {
 /// What the client of a request accepts best.
 pub(crate) fn accepted(
     headers: &HeaderMap,
-    query_pretty: bool,
+    query_pretty: Option<bool>,
     subject: Subject<'_>,
 ) -> Result<Accepted, NotAcceptable> {
     let header = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
@@ -219,7 +219,7 @@ pub(crate) fn accepted(
         let is_known = ranges.iter().any(|range| range.format().is_some());
         return Err(if is_known { NotAcceptable::Form } else { NotAcceptable::MediaType });
     };
-    best.is_pretty |= query_pretty || is_for_eyes(headers);
+    best.is_pretty = query_pretty.unwrap_or_else(|| best.is_pretty || is_for_eyes(headers));
     Ok(best)
 }
 
@@ -270,7 +270,7 @@ mod tests {
     fn accept(accept: &str, subject: Subject<'_>) -> Result<(Format, Shape), NotAcceptable> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, accept.parse().unwrap());
-        accepted(&headers, false, subject).map(|a| (a.format, a.shape))
+        accepted(&headers, None, subject).map(|a| (a.format, a.shape))
     }
 
     const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";

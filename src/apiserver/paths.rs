@@ -5,30 +5,39 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use api::discovery::{self, Discovery};
+use api::discovery;
 use api::openapi;
 use api::schema::Schemas;
 use api::scheme::{Resource, Scheme};
 use api::status::Status;
 use axum::body::Body;
+use base::clock;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, HeaderValue, IF_NONE_MATCH, LOCATION, VARY};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha512};
 
 use crate::authentication::User;
 use crate::authentication::service_account::ISSUER;
 use crate::negotiate::{self, Accepted, MEDIA_TYPES, Subject};
+use crate::options::Query;
 use crate::server::ApiServer;
 use crate::verbs::RUN_GROUP;
 use crate::{authorization, metrics, own_group, respond, version};
 
 /// The versions of discovery in one document, which is written in JSON.
-const AGGREGATED: [(&str, Discovery); 2] = [("v2", Discovery::V2), ("v2beta1", Discovery::V2Beta1)];
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 /// OpenAPI v2 in protobuf, as kubectl's older commands and helm get it. They ask with an `@` in the place of the second
 /// dot, which no media type may hold: a client that reads the answer's strictly refuses it.
+/// How long a document that is named by its hash may be kept, as upstream.
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(365 * 24);
+
+/// RFC 9110, section 5.6.7.
+const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
+
 const OPENAPI_V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// Documents that were built, by path and form, each with the rows that it was made of. There are as many as group
@@ -110,7 +119,7 @@ pub(crate) async fn serve(
         "/openapi/v2" if is_read => Ok(openapi_v2(server, asked)),
         "/openapi/v3" | "/openapi/v3/" if is_read => Ok(openapi_index(server)),
         _ if path.starts_with("/openapi/v3/") && is_read => {
-            openapi_v3(server, path, asked).ok_or_else(Status::no_such_resource)
+            openapi_v3(server, request.uri(), asked).ok_or_else(Status::no_such_resource)
         }
         _ => match discovery_document(server, path, asked)? {
             Some(_) if !is_read => Err(Status::method_not_supported()),
@@ -130,20 +139,16 @@ fn discovery_document(server: &ApiServer, path: &str, asked: &HeaderMap) -> Resu
     // One name for however many slashes a client writes: what is built is kept by it.
     let name = format!("/{}", parts.join("/"));
     let is_root = matches!(parts.as_slice(), ["api"] | ["apis"]);
-    if is_root && let Some((version, form)) = aggregated_form(asked) {
+    if is_root && is_aggregated(asked) {
         let is_core = parts.first() == Some(&"api");
-        let content_type = match form {
-            Discovery::V2 => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
-            Discovery::V2Beta1 => "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
-        };
         let build = || {
-            let document = discovery::aggregated(scheme, is_core, form);
+            let document = discovery::aggregated(scheme, is_core);
             line(&if is_core { document } else { own_group::add_to_aggregated(document) })
         };
-        return Ok(Some(paths.document(&format!("{name} {version}"), all(), content_type, build)));
+        return Ok(Some(paths.document(&format!("{name} aggregated"), all(), AGGREGATED, build)));
     }
     let Some(value) = discovery_value(server, scheme, &parts) else { return Ok(None) };
-    let accepted = negotiate::accepted(asked, false, Subject::Message).map_err(|error| error.to_status(MEDIA_TYPES))?;
+    let accepted = negotiate::accepted(asked, None, Subject::Message).map_err(|error| error.to_status(MEDIA_TYPES))?;
     let content_type = accepted.format.content_type();
     let body = respond::write_value(Accepted { is_pretty: false, ..accepted }, &value)?;
     Ok(Some(paths.document(&format!("{name} {content_type}"), all(), content_type, || body)))
@@ -173,23 +178,12 @@ fn api_versions(server: &ApiServer) -> Value {
     versions
 }
 
-/// The form of discovery that the client accepts first, if that is an aggregated one, in JSON.
-fn aggregated_form(asked: &HeaderMap) -> Option<(&'static str, Discovery)> {
-    let accept = asked.get(ACCEPT)?.to_str().ok()?;
-    for range in accept.split(',').map(|range| range.replace(' ', "")) {
-        if !range.contains("g=apidiscovery.k8s.io") {
-            return None;
-        }
-        if !range.starts_with("application/json") {
-            continue;
-        }
-        let found =
-            AGGREGATED.iter().find(|(version, _)| range.split(';').any(|param| param == format!("v={version}")));
-        if let Some((version, form)) = found {
-            return Some((version, *form));
-        }
-    }
-    None
+/// Whether the client accepts aggregated discovery first, in the one version that is still served, in JSON.
+fn is_aggregated(asked: &HeaderMap) -> bool {
+    let accept = asked.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let ranges = accept.split(',').map(|range| range.replace(' ', ""));
+    let mut of_discovery = ranges.take_while(|range| range.contains("g=apidiscovery.k8s.io"));
+    of_discovery.any(|range| range.starts_with("application/json") && range.split(';').any(|param| param == "v=v2"))
 }
 
 /// `/openapi/v3`: where each group version's document is, with its hash, so that clients may keep it for ever.
@@ -207,9 +201,27 @@ fn openapi_index(server: &ApiServer) -> Response<Body> {
     json_response(&json!({"paths": index}))
 }
 
-fn openapi_v3(server: &ApiServer, path: &str, asked: &HeaderMap) -> Option<Response<Body>> {
-    let document = openapi_v3_document(server, path.strip_prefix("/openapi/v3/")?)?;
-    Some(respond_document(&document, asked))
+/// The document of a group version. Who names its hash may keep it for ever, and who names an old one is sent to the new.
+fn openapi_v3(server: &ApiServer, uri: &Uri, asked: &HeaderMap) -> Option<Response<Body>> {
+    let name = uri.path().strip_prefix("/openapi/v3/")?;
+    let document = openapi_v3_document(server, name)?;
+    let query = Query::parse(uri.query().unwrap_or_default());
+    let hash = query.find("hash");
+    if hash.is_some_and(|hash| hash != document.hash) {
+        let mut moved = Response::new(Body::empty());
+        *moved.status_mut() = StatusCode::MOVED_PERMANENTLY;
+        let place = HeaderValue::try_from(format!("/openapi/v3/{name}?hash={}", document.hash)).ok()?;
+        moved.headers_mut().insert(LOCATION, place);
+        return Some(moved);
+    }
+    let mut response = respond_document(&document, asked);
+    if hash.is_some() {
+        let until = clock::now() + KEPT_FOR;
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+        headers.extend(HeaderValue::try_from(until.strftime(HTTP_DATE).to_string()).map(|until| (EXPIRES, until)));
+    }
+    Some(response)
 }
 
 fn openapi_v3_document(server: &ApiServer, name: &str) -> Option<Arc<Document>> {

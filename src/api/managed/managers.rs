@@ -7,6 +7,9 @@ use super::fields::Fields;
 /// Entries of updaters at once, as upstream; of more the oldest become one.
 const UPDATERS_MAX: usize = 10;
 
+/// The form in which fields are written.
+const FIELDS_TYPE: &str = "FieldsV1";
+
 /// Whom the fields of forgotten updaters belong to.
 const ANCIENT: &str = "ancient-changes";
 
@@ -91,13 +94,26 @@ impl Managers {
     #[must_use]
     pub fn before(sent: &Value, stored: &Value) -> Option<Self> {
         let list = sent.pointer("/metadata/managedFields").and_then(Value::as_array);
-        let asks_for_none = list
-            .is_some_and(|list| matches!(list.as_slice(), [Value::Object(only)] if only.values().all(super::is_bare)));
+        let asks_for_none = list.is_some_and(|list| match list.as_slice() {
+            [] => true,
+            [Value::Object(only)] => only.values().all(super::is_bare),
+            _ => false,
+        });
         if asks_for_none {
             return None;
         }
-        let sent = Self::of(sent);
+        let sent = Self::of(sent).united();
         Some(if sent.entries.is_empty() { Self::of(stored) } else { sent })
+    }
+
+    /// Of entries that are of one manager the last counts: one of two may have been given the other's name.
+    fn united(mut self) -> Self {
+        let mut united: Vec<Entry> = Vec::with_capacity(self.entries.len());
+        for entry in self.entries.drain(..) {
+            united.retain(|known| !known.actor.is(&entry.actor));
+            united.push(entry);
+        }
+        Self { entries: united }
     }
 
     /// Whether there is none.
@@ -158,6 +174,9 @@ impl Managers {
 impl Entry {
     fn parse(value: &Value) -> Option<Self> {
         let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        if text("fieldsType") != FIELDS_TYPE {
+            return None;
+        }
         let operation = match text("operation").as_str() {
             "Apply" => Operation::Apply,
             "Update" => Operation::Update,
@@ -185,7 +204,7 @@ impl Entry {
         put("operation", operation.as_str());
         put("apiVersion", api_version);
         put("time", self.time.as_deref().unwrap_or_default());
-        put("fieldsType", "FieldsV1");
+        put("fieldsType", FIELDS_TYPE);
         put("subresource", subresource);
         entry.insert("fieldsV1".into(), self.fields.to_value());
         Value::Object(entry)
@@ -221,17 +240,20 @@ mod tests {
 
     #[test]
     fn what_a_client_sends_counts_if_it_knows_of_managers() {
-        let stored =
-            json!({"metadata": {"managedFields": [{"manager": "a", "operation": "Apply", "apiVersion": "v1"}]}});
+        let entry = |manager: &str, operation: &str| {
+            json!({"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsType": "FieldsV1"})
+        };
+        let stored = json!({"metadata": {"managedFields": [entry("a", "Apply")]}});
         let names = |sent: Value| {
             let managers = Managers::before(&sent, &stored)?;
             Some(managers.entries.into_iter().map(|entry| entry.actor.manager).collect::<String>())
         };
         let with = |list: Value| json!({"metadata": {"managedFields": list}});
         assert_eq!(names(json!({})).as_deref(), Some("a"));
-        assert_eq!(names(with(json!([]))).as_deref(), Some("a"));
-        assert_eq!(names(with(json!([{"manager": "b", "operation": "Update"}]))).as_deref(), Some("b"));
-        assert_eq!(names(with(json!([{"manager": "b", "operation": "?"}]))).as_deref(), Some("a"));
+        assert_eq!(names(with(json!([entry("b", "Update")]))).as_deref(), Some("b"));
+        assert_eq!(names(with(json!([entry("b", "Update"), entry("b", "Update")]))).as_deref(), Some("b"));
+        assert_eq!(names(with(json!([entry("b", "?")]))).as_deref(), Some("a"));
+        assert_eq!(names(with(json!([]))), None);
         assert_eq!(names(with(json!([{}]))), None);
     }
 }

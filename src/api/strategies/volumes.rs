@@ -76,6 +76,7 @@ pub fn limit_range() -> Strategy {
         defaults: defaults::quotas::limit_range,
         columns: access::CREATED_AT,
         cells: access::created_at,
+        allows_create_on_update: true,
         validate: validation::quotas::limit_range,
         validate_update: validation::quotas::limit_range_update,
         ..Strategy::DEFAULT

@@ -12,7 +12,7 @@ use crate::negotiate::{self, Accepted, Format, Shape, Subject};
 pub(crate) fn response(status: &Status, asked: &HeaderMap) -> Response<Body> {
     // Who accepts nothing that we write gets JSON for eyes, as upstream does.
     let plain = Accepted { format: Format::Json, shape: Shape::Whole, is_pretty: true };
-    let accepted = negotiate::accepted(asked, false, Subject::Message).unwrap_or(plain);
+    let accepted = negotiate::accepted(asked, None, Subject::Message).unwrap_or(plain);
     let body = write_value(accepted, &status.to_value()).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

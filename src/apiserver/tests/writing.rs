@@ -220,3 +220,114 @@ async fn only_an_approval_gives_a_verdict_and_only_a_status_the_certificate() {
     assert_eq!((code, &signed["status"]["certificate"]), (200, &json!("eA==")), "{signed}");
     assert_eq!(signed["status"]["conditions"][0]["reason"], "Fine");
 }
+
+#[tokio::test]
+async fn who_may_patch_or_update_may_not_therefore_create() {
+    let cluster = Cluster::start().await;
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    let rules = json!([{"apiGroups": ["", "coordination.k8s.io"], "resources": ["configmaps", "leases"], "verbs": ["get", "patch", "update"]}]);
+    let role = json!({"metadata": {"name": "changer"}, "rules": rules});
+    assert_eq!(cluster.ask(Method::POST, &format!("{rbac}/roles"), role).await.0, 201);
+    let binding = json!({"metadata": {"name": "changer"}, "subjects": [{"kind": "User", "name": "eve"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "changer"}});
+    assert_eq!(cluster.ask(Method::POST, &format!("{rbac}/rolebindings"), binding).await.0, 201);
+    let eve = || User::authenticated("eve", Vec::new());
+
+    let applied = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"v": "1"}});
+    let path = format!("{MAPS}/a?fieldManager=eve");
+    let (code, refused) =
+        cluster.ask_as(eve(), Method::PATCH, &path, "application/apply-patch+yaml", applied.clone()).await;
+    let expected = "configmaps \"a\" is forbidden: User \"eve\" cannot create resource \"configmaps\" in API group \"\" in the namespace \"default\"";
+    assert_eq!((code, message(&refused)), (403, expected));
+    let lease = "/apis/coordination.k8s.io/v1/namespaces/default/leases/l";
+    let body = json!({"metadata": {"name": "l"}, "spec": {"holderIdentity": "eve"}});
+    assert_eq!(cluster.ask_as(eve(), Method::PUT, lease, "application/json", body).await.0, 403);
+
+    cluster.config_map("a", "0").await;
+    let path = format!("{path}&force=true");
+    assert_eq!(cluster.ask_as(eve(), Method::PATCH, &path, "application/apply-patch+yaml", applied).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_patch_changes_an_object_and_not_what_it_is() {
+    let cluster = Cluster::start().await;
+    cluster.config_map("a", "1").await;
+    let patch = async |kind: &str, patch: Value| {
+        let admin = User::master("admin");
+        cluster
+            .ask_as(
+                admin,
+                Method::PATCH,
+                &format!("{MAPS}/a?fieldValidation=Strict"),
+                &format!("application/{kind}+json"),
+                patch,
+            )
+            .await
+    };
+    let (code, refused) = patch("merge-patch", json!({"kind": "Secret"})).await;
+    assert!(code == 422 && message(&refused).starts_with(" \"\" is invalid: patch: Invalid value: "), "{refused}");
+    let (code, kept) = patch("strategic-merge-patch", json!({"kind": "Secret", "data": {"v": "2"}})).await;
+    assert_eq!((code, &kept["kind"], &kept["data"]["v"]), (200, &json!("ConfigMap"), &json!("2")));
+    let (code, kept) = patch("json-patch", json!([{"op": "remove", "path": "/kind"}])).await;
+    assert_eq!((code, &kept["kind"]), (200, &json!("ConfigMap")));
+    let (code, refused) = patch("json-patch", json!([{"op": "remove", "path": "/data", "foo": 1}])).await;
+    assert!(
+        code == 422 && message(&refused).ends_with("strict decoding error: json patch unknown field \"[0].foo\""),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn managed_fields_are_let_go_by_an_empty_list_and_are_one_managers_once() {
+    let cluster = Cluster::start().await;
+    let apply = async |manager: &str, data: Value| {
+        let applied = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data});
+        let path = format!("{MAPS}/a?fieldManager={manager}");
+        cluster.ask_as(User::master("admin"), Method::PATCH, &path, "application/apply-patch+yaml", applied).await.1
+    };
+    apply("one", json!({"a": "1"})).await;
+    let mut both = apply("two", json!({"b": "1"})).await;
+    for entry in both["metadata"]["managedFields"].as_array_mut().unwrap() {
+        entry["manager"] = "same".into();
+    }
+    let (_, united) = cluster.ask(Method::PUT, &format!("{MAPS}/a"), both).await;
+    let entries = united["metadata"]["managedFields"].as_array().unwrap();
+    assert_eq!((entries.len(), &entries[0]["fieldsV1"]), (1, &json!({"f:data": {"f:b": {}}})), "{united}");
+    let mut cleared = united;
+    cleared["metadata"]["managedFields"] = json!([]);
+    let (_, cleared) = cluster.ask(Method::PUT, &format!("{MAPS}/a"), cleared).await;
+    assert_eq!(cleared["metadata"].get("managedFields"), None);
+}
+
+#[tokio::test]
+async fn a_status_is_written_with_metadata_and_a_job_leaves_its_dependents() {
+    let cluster = Cluster::start().await;
+    let patch = json!({"metadata": {"annotations": {"patched": "yes"}}, "status": {"conditions": [{"type": "A", "status": "True", "reason": "R", "message": "m"}]}});
+    let status = "/api/v1/namespaces/default/status";
+    let admin = User::master("admin");
+    let (code, patched) = cluster.ask_as(admin, Method::PATCH, status, "application/merge-patch+json", patch).await;
+    assert_eq!((code, &patched["metadata"]["annotations"]["patched"]), (200, &json!("yes")), "{patched}");
+
+    let jobs = "/apis/batch/v1/namespaces/default/jobs";
+    let job = json!({"metadata": {"name": "j"}, "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}});
+    assert_eq!(cluster.ask(Method::POST, jobs, job).await.0, 201);
+    let (code, deleted) = cluster.ask(Method::DELETE, &format!("{jobs}/j"), Value::Null).await;
+    assert_eq!((code, &deleted["metadata"]["finalizers"]), (200, &json!(["orphan"])), "{deleted}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_refused() {
+    let cluster = Cluster::start().await;
+    cluster.config_map("a", "1").await;
+    let map = json!({"metadata": {"name": "b"}});
+    assert_eq!(cluster.ask(Method::POST, &format!("{MAPS}?dryRun="), map).await.0, 422);
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}});
+    assert_eq!(cluster.ask(Method::DELETE, &format!("{MAPS}/a"), pod).await.0, 400);
+    let (code, refused) = cluster.get(&format!("{MAPS}?timeout=34")).await;
+    let expected = "invalid timeout specified in the request URL - time: missing unit in duration \"34\"";
+    assert_eq!((code, message(&refused)), (400, expected));
+    assert_eq!(cluster.get("/version?timeout=invalid").await.0, 400);
+    let events = "/apis/events.k8s.io/v1/namespaces/default/events?fieldSelector=reportingController";
+    assert_eq!(cluster.get(&format!("{events}=x")).await.0, 200);
+    assert_eq!(cluster.get(&format!("{events}s=x")).await.0, 400);
+}

@@ -161,7 +161,12 @@ pub(crate) fn typed(
         let (version, kind) = (expected.version, expected.kind);
         Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {reason}"))
     };
-    let decoded = expected.decode(parsed.value).map_err(|error| cannot(&error.to_string()))?;
+    // A list of managers that is empty says that there shall be none, and canonical forms have no empty lists.
+    let has_no_managers = parsed.value.pointer("/metadata/managedFields") == Some(&Value::Array(Vec::new()));
+    let mut decoded = expected.decode(parsed.value).map_err(|error| cannot(&error.to_string()))?;
+    if has_no_managers {
+        meta::set_at(&mut decoded.object, "/metadata/managedFields", Value::Array(Vec::new()));
+    }
     let mut complaints = parsed.duplicates;
     complaints.extend(decoded.unknown);
     if let Some(text) = text.filter(|_| complaints.len() > 1) {

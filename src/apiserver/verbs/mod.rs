@@ -179,7 +179,7 @@ pub(crate) async fn serve(
             (false, _) => return Err(Status::method_not_supported()),
         }
     }
-    let pretty = query.flag("pretty").unwrap_or(false);
+    let pretty = query.find("pretty").and_then(|_| query.flag("pretty"));
     let is_answer = !resource.is_stored || request.subresource.as_deref().is_some_and(|name| ACTIONS.contains(&name));
     let subject = if is_answer { Subject::Answers(&resource) } else { Subject::Objects(&resource) };
     let accepted = negotiate::accepted(&parts.headers, pretty, subject);
