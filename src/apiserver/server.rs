@@ -208,12 +208,12 @@ impl ApiServer {
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let user = request.extensions().get::<User>().cloned().unwrap_or_else(User::anonymous);
         let headers = request.headers().clone();
-        let user = match impersonation::impersonated(self, &user, &headers) {
+        let uri = request.uri();
+        let info = RequestInfo::parse(request.method(), uri.path(), uri.query().unwrap_or_default());
+        let user = match impersonation::impersonated(self, &user, &headers, &info) {
             Ok(acting) => acting.unwrap_or(user),
             Err(refused) => return status::response(&refused, &headers),
         };
-        let uri = request.uri();
-        let info = RequestInfo::parse(request.method(), uri.path(), uri.query().unwrap_or_default());
         let started = Instant::now();
         let (verb, resource) = info.labels(&self.scheme());
         if let (RequestInfo::Path { path, .. }, Some(registry)) = (&info, self.registry())
@@ -233,7 +233,7 @@ impl ApiServer {
             RequestInfo::Resource(resource) => verbs::serve(self.clone(), user, resource, request).await,
             RequestInfo::Path { path, verb } => {
                 let query = Query::parse(request.uri().query().unwrap_or_default());
-                verbs::within_deadline(&query, paths::serve(self, &user, &path, &verb, request)).await
+                verbs::within_deadline(&query, Box::pin(paths::serve(self, &user, &path, &verb, request))).await
             }
         };
         let response = answered.unwrap_or_else(|status| status::response(&status, &headers));

@@ -81,9 +81,14 @@ impl Services {
         new: &mut Value,
         old: Option<&Value>,
         others: &[Value],
-        random: impl FnMut() -> u32,
+        mut random: impl FnMut() -> u32,
     ) -> Result<Reservation, ErrorList> {
-        let owner = format!("{}/{}", meta::namespace(new).unwrap_or_default(), meta::name(new));
+        let namespace = meta::namespace(new).unwrap_or_default();
+        let owner = match meta::name(new) {
+            // Its name is still to be made, and nobody else's.
+            "" => format!("{namespace}/?{}", random()),
+            name => format!("{namespace}/{name}"),
+        };
         let mut reserved = self.lock();
         let own: HashSet<Taken> = old.into_iter().flat_map(taken_by).collect();
         let mut in_use: HashSet<Taken> =
@@ -130,6 +135,7 @@ impl<R: FnMut() -> u32> Allocator<'_, R> {
         if kind == "ExternalName" {
             return Ok(());
         }
+        check_families(new, old)?;
         self.address(new, old)?;
         if kind == "NodePort" || kind == "LoadBalancer" && wants_node_ports(new) {
             self.node_ports(new, old)?;
@@ -198,6 +204,23 @@ impl<R: FnMut() -> u32> Allocator<'_, R> {
 
 fn wants_node_ports(service: &Value) -> bool {
     service.pointer("/spec/allocateLoadBalancerNodePorts").and_then(Value::as_bool).unwrap_or(true)
+}
+
+/// Refuses families that the cluster does not have.
+fn check_families(new: &Value, old: Option<&Value>) -> Result<(), ErrorList> {
+    let is_unchanged = |field: &str| old.is_some_and(|old| old.pointer(field) == new.pointer(field));
+    let says = |field: &str, value: &str| new.pointer(field).and_then(Value::as_str) == Some(value);
+    let selector = new.pointer("/spec/selector").and_then(Value::as_object);
+    let is_free = says("/spec/clusterIP", "None") && selector.is_none_or(serde_json::Map::is_empty);
+    let mut errors = ErrorList::new();
+    if !is_free && says("/spec/ipFamilyPolicy", "RequireDualStack") && !is_unchanged("/spec/ipFamilyPolicy") {
+        let why = "this cluster is not configured for dual-stack services";
+        errors.push(Error::invalid("spec.ipFamilyPolicy", "RequireDualStack", why));
+    }
+    if !is_free && says("/spec/ipFamilies/0", "IPv6") && !is_unchanged("/spec/ipFamilies") {
+        errors.push(Error::invalid("spec.ipFamilies[0]", "IPv6", "not configured on this cluster"));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
 /// The cluster has one family of addresses. A service that has neither an address nor pods of its own choosing may

@@ -240,9 +240,7 @@ mod tests {
 
     #[test]
     fn what_a_client_sends_counts_if_it_knows_of_managers() {
-        let entry = |manager: &str, operation: &str| {
-            json!({"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsType": "FieldsV1"})
-        };
+        let entry = |manager: &str, operation: &str| json!({"manager": manager, "operation": operation, "apiVersion": "v1", "fieldsType": "FieldsV1"});
         let stored = json!({"metadata": {"managedFields": [entry("a", "Apply")]}});
         let names = |sent: Value| {
             let managers = Managers::before(&sent, &stored)?;

@@ -117,7 +117,8 @@ pub(crate) fn decide_wish(facts: &impl Facts, user: &User, namespace: Option<&st
     by_roles(&facts.policy(), user, namespace, |rule| rule.allows(wish))
 }
 
-fn wish(request: &ResourceRequest) -> Wish<'_> {
+/// What a request asks for.
+pub(crate) fn wish(request: &ResourceRequest) -> Wish<'_> {
     Wish {
         verb: request.verb.as_str(),
         group: &request.group,

@@ -331,3 +331,29 @@ async fn what_cannot_be_meant_is_refused() {
     assert_eq!(cluster.get(&format!("{events}=x")).await.0, 200);
     assert_eq!(cluster.get(&format!("{events}s=x")).await.0, 400);
 }
+
+#[tokio::test]
+async fn who_may_act_as_somebody_for_one_verb_may_for_no_other() {
+    let cluster = Cluster::start().await;
+    let rbac = "/apis/rbac.authorization.k8s.io/v1";
+    let rules = json!([
+        {"apiGroups": ["authentication.k8s.io"], "resources": ["users"], "resourceNames": ["bob"], "verbs": ["impersonate:user-info"]},
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["impersonate-on:user-info:list"]},
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "get"]}]);
+    let role = json!({"metadata": {"name": "acting"}, "rules": rules});
+    assert_eq!(cluster.ask(Method::POST, &format!("{rbac}/clusterroles"), role).await.0, 201);
+    let user = |name: &str| json!({"kind": "User", "name": name, "apiGroup": "rbac.authorization.k8s.io"});
+    let binding = json!({"metadata": {"name": "acting"}, "subjects": [user("eve"), user("bob")],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "acting"}});
+    assert_eq!(cluster.ask(Method::POST, &format!("{rbac}/clusterrolebindings"), binding).await.0, 201);
+    cluster.config_map("a", "1").await;
+
+    let as_user = async |name: &str, path: &str| {
+        let mut request = Request::get(path).header("impersonate-user", name).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(User::authenticated("eve", Vec::new()));
+        cluster.server.handle(request).await.status().as_u16()
+    };
+    assert_eq!(as_user("bob", MAPS).await, 200);
+    assert_eq!(as_user("bob", &format!("{MAPS}/a")).await, 403);
+    assert_eq!(as_user("alice", MAPS).await, 403);
+}

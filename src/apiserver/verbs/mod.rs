@@ -205,7 +205,7 @@ pub(crate) async fn serve(
         (false, Verb::Watch) => watch::serve(call),
         _ => {
             let query = call.query.clone();
-            within_deadline(&query, serve_whole(call, body)).await
+            within_deadline(&query, Box::pin(serve_whole(call, body))).await
         }
     }
 }
