@@ -176,6 +176,17 @@ impl Status {
         Self::plain(406, "NotAcceptable", format!("only the following media types are accepted: {accepted}"))
     }
 
+    /// 406 for the metadata of a list where there is one object, or the other way round; `kind` is the object's.
+    #[must_use]
+    pub fn not_acceptable_number(wants_list: bool, kind: &str) -> Self {
+        let message = if wants_list {
+            format!("you requested PartialObjectMetadataList, but the requested object is not a list (*{kind})")
+        } else {
+            format!("you requested PartialObjectMetadata, but the requested object is a list (*{kind}List)")
+        };
+        Self::plain(406, "NotAcceptable", message)
+    }
+
     /// 410: the revision asked for is forgotten.
     #[must_use]
     pub fn expired(why: impl Into<String>) -> Self {

@@ -63,6 +63,8 @@ pub(crate) struct Accepted {
     pub format: Format,
     pub shape: Shape,
     pub is_pretty: bool,
+    /// Whether the metadata of a list is asked for, or that of one object; `None` where something else is.
+    pub of_list: Option<bool>,
 }
 
 /// Nothing that the client accepts can be written.
@@ -188,7 +190,9 @@ impl<'a> Range<'a> {
         let stream = self.param("stream").unwrap_or_default();
         let is_streamable = stream.is_empty() || (stream == "watch" && format.stream_content_type().is_some());
         let is_had = is_streamable && subject.has(format, shape);
-        is_had.then(|| Accepted { format, shape, is_pretty: self.param("pretty") == Some("1") })
+        let of_list =
+            matches!(shape, Shape::Metadata(_)).then(|| self.param("as") == Some("PartialObjectMetadataList"));
+        is_had.then(|| Accepted { format, shape, is_pretty: self.param("pretty") == Some("1"), of_list })
     }
 }
 

@@ -86,6 +86,13 @@ impl Page {
 
 /// Writes an answer in the form that the client accepts.
 pub(crate) async fn answer(call: &Call, answer: Answer) -> Result<Response<Body>, Status> {
+    let is_list = matches!(answer, Answer::List(_));
+    if let Some(wants_list) = call.accepted.of_list.filter(|wants_list| *wants_list != is_list)
+        && !matches!(answer, Answer::Status(_))
+    {
+        let kind = format!("{}.{}", call.resource.version, call.resource.kind);
+        return Err(Status::not_acceptable_number(wants_list, &kind));
+    }
     let direct = protobuf::direct(&call.accepted, &call.resource);
     let (code, body) = match (&call.accepted, answer, direct) {
         (accepted, Answer::Status(status), _) => {

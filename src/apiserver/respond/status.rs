@@ -11,7 +11,7 @@ use crate::negotiate::{self, Accepted, Format, Shape, Subject};
 /// The answer that carries `status`, in a format that the client of `asked` accepts.
 pub(crate) fn response(status: &Status, asked: &HeaderMap) -> Response<Body> {
     // Who accepts nothing that we write gets JSON for eyes, as upstream does.
-    let plain = Accepted { format: Format::Json, shape: Shape::Whole, is_pretty: true };
+    let plain = Accepted { format: Format::Json, shape: Shape::Whole, is_pretty: true, of_list: None };
     let accepted = negotiate::accepted(asked, None, Subject::Message).unwrap_or(plain);
     let body = write_value(accepted, &status.to_value()).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
