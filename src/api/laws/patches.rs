@@ -111,8 +111,9 @@ fn has_twins(value: &Value) -> bool {
             };
             let mut pairs =
                 items.iter().enumerate().flat_map(|(at, one)| items.iter().skip(at + 1).map(move |it| (one, it)));
-            // A key that a patch takes away is none.
-            let has_no_key = |item: &Value| MERGE_KEYS.iter().any(|key| item.get(key).is_some_and(Value::is_null));
+            // What a patch takes away is no key, and no object is one.
+            let is_none = |key: &Value| key.is_null() || key.is_object() || key.is_array();
+            let has_no_key = |item: &Value| MERGE_KEYS.iter().any(|key| item.get(key).is_some_and(is_none));
             pairs.any(|(one, other)| are_twins(one, other))
                 || items.iter().any(|item| item.is_null() || has_no_key(item) || has_twins(item))
         }
