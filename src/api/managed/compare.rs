@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::fields::{self, Fields, Node};
-use super::owned::owned;
 use super::shape::{Place, Shape, is_bare, items};
 
 /// What a change did.
@@ -55,8 +54,8 @@ fn differences(place: Place<'_>, old: Option<&Value>, new: Option<&Value>) -> Di
     if matches!(shape, Shape::Leaf) || (is_bare(old) && is_bare(new)) {
         let mut found = Differences::of_whole(old, new);
         // What may be anything was an object whose parts had owners of their own, and is none any more.
-        if let Some(old) = old.filter(|old| !matches!(place.shape_of([*old]), Shape::Leaf)) {
-            found.removed.inner = owned(place, old);
+        if new.is_some() && old.is_some_and(|old| !matches!(place.shape_of([old]), Shape::Leaf)) {
+            found.removed.inner = differences(place, old, None).removed.inner;
         }
         return found;
     }
@@ -92,7 +91,15 @@ fn of_items(place: Place<'_>, old: Option<&Vec<&Value>>, new: Option<&Vec<&Value
         let [old, new] = [old, new].map(|items| items.and_then(|items| items.first().copied()));
         return differences(place.of_item(item_type), old, new);
     }
-    if old == new { Differences::default() } else { Differences::of_whole(old, new) }
+    if old == new {
+        return Differences::default();
+    }
+    let mut found = Differences::of_whole(old, new);
+    // One that is now several has no parts any more.
+    if let (Some([only]), Shape::Keyed(_, item_type)) = (old.map(Vec::as_slice), place.shape()) {
+        found.removed.inner = differences(place.of_item(item_type), Some(only), None).removed.inner;
+    }
+    found
 }
 
 fn grouped<'v>(place: &Place<'_>, value: Option<&'v Value>) -> BTreeMap<Box<str>, Vec<&'v Value>> {

@@ -6,6 +6,7 @@
 //! list is consistent at one revision while writes go on. `State::objects` is canonical; the window is how it came
 //! to be so, newest last, and undoing it gives the state at an earlier revision.
 
+mod event;
 pub(crate) mod feed;
 pub(crate) mod kept;
 pub(crate) mod object;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 use imbl::OrdMap;
 use store::Revision;
 
+pub(crate) use event::{Event, frame};
 pub(crate) use object::Object;
 pub(crate) use pins::{Left, Pinned};
 pub(crate) use watchers::{Interest, Subscription};
@@ -74,31 +76,6 @@ struct State {
     /// The newest change of this resource.
     last: Revision,
     watchers: watchers::Watchers,
-}
-
-/// One change of one object.
-#[derive(Debug)]
-pub(crate) struct Event {
-    /// The object after the change; for a deletion, its last state under the deletion's revision.
-    pub object: Arc<Object>,
-    /// The object before the change; `None` says that it was created.
-    pub previous: Option<Arc<Object>>,
-    /// Whether the change removed it.
-    pub is_deletion: bool,
-    /// When it came.
-    at: Instant,
-    /// The watch frame of the change as it is seen without selectors.
-    frame: Mutex<Frame>,
-}
-
-/// A frame that is made once for all who are to hear of its event.
-#[derive(Debug, Default)]
-enum Frame {
-    #[default]
-    Unmade,
-    Made(Bytes),
-    /// It is not kept any more.
-    Let,
 }
 
 /// A resource at one moment.
@@ -359,56 +336,6 @@ impl Snapshot {
             None => self.objects.remove(&event.object.key),
         };
     }
-}
-
-impl Event {
-    fn new(object: Object, previous: Option<Arc<Object>>, is_deletion: bool) -> Self {
-        Self { object: Arc::new(object), previous, is_deletion, at: Instant::now(), frame: Mutex::default() }
-    }
-
-    /// What the window keeps alive because of this event: the state that it replaced.
-    fn weight(&self) -> usize {
-        self.previous.as_ref().map_or(0, |previous| previous.size_bytes()) + size_of::<Self>()
-    }
-
-    /// What only snapshots keep alive that are older than this event.
-    fn superseded(&self) -> u64 {
-        self.previous.as_ref().map_or(0, |previous| previous.size_bytes() as u64)
-    }
-
-    /// The change as a watcher without selectors sees it: one JSON line, encoded once for all of them.
-    pub(crate) fn frame(&self) -> Bytes {
-        let mut kept = self.frame.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Frame::Made(made) = &*kept {
-            return made.clone();
-        }
-        let kind = match (&self.previous, self.is_deletion) {
-            (_, true) => "DELETED",
-            (None, false) => "ADDED",
-            (Some(_), false) => "MODIFIED",
-        };
-        let made = frame(kind, &self.object);
-        if matches!(*kept, Frame::Unmade) {
-            *kept = Frame::Made(made.clone());
-        }
-        made
-    }
-
-    /// Keeps no frame any more.
-    fn let_frame(&self) {
-        *self.frame.lock().unwrap_or_else(PoisonError::into_inner) = Frame::Let;
-    }
-}
-
-/// A watch frame in JSON: `{"type":…,"object":…}` and a line feed.
-pub(crate) fn frame(kind: &str, object: &Object) -> Bytes {
-    let mut out = Vec::with_capacity(object.size_bytes() + 96);
-    out.extend_from_slice(b"{\"type\":\"");
-    out.extend_from_slice(kind.as_bytes());
-    out.extend_from_slice(b"\",\"object\":");
-    object.write_single(&mut out);
-    out.extend_from_slice(b"}\n");
-    out.into()
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ impl<'a> Merger<'a> {
         if kinds.any(|kind| Some(kind) != first) {
             return Err(PatchError::Unfit("list element types are not identical".to_owned()));
         }
-        let Some(key) = key.filter(|_| original.iter().chain(patch).all(Value::is_object)) else {
+        let Some(object) = patch.iter().chain(&original).find(|item| item.is_object()) else {
             let mut merged: Vec<Value> = Vec::new();
             for value in original.iter().chain(patch).filter(|value| !value.is_null()) {
                 if !merged.contains(value) {
@@ -31,6 +31,7 @@ impl<'a> Merger<'a> {
             }
             return Ok(ordered_beside(merged, patch, &original, None));
         };
+        let key = key.ok_or_else(|| no_key(object, ""))?;
         let (original, patch) = apply_directives(original, patch, key)?;
         let mut merged = original.clone();
         for item_patch in &patch {
