@@ -191,6 +191,13 @@ impl Scheme {
         self.rows.iter().find(|row| row.kind == kind && row.group == group && row.version == version)
     }
 
+    /// The row of a kind that is named as objects name it: `group/version`, or `version` alone in the core group.
+    #[must_use]
+    pub fn by_api_version(&self, api_version: &str, kind: &str) -> Option<&Arc<Resource>> {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        self.by_kind(group, version, kind)
+    }
+
     /// All rows, in the order of discovery.
     pub fn resources(&self) -> impl Iterator<Item = &Arc<Resource>> {
         self.rows.iter()

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cel::admission::{Compiler, KindType, Scope};
 use crate::scheme::{Resource, Scheme};
+use crate::value::{list, part, text, texts};
 
 /// How many kinds a policy is checked against, as upstream.
 const KINDS_MAX: usize = 10;
@@ -18,7 +19,7 @@ type Kind = (String, String, String);
 /// name without wildcards and that are served.
 #[must_use]
 pub fn warnings(policy: &Value, scheme: &Scheme) -> Vec<Value> {
-    let spec = policy.get("spec").unwrap_or(&Value::Null);
+    let spec = part(policy, "spec");
     let params = params(spec, scheme).map(KindType::of);
     let scope = Scope { has_params: params.is_some(), has_authorizer: true, has_patches: false };
     let compilers: Vec<(String, Compiler)> = kinds(spec, scheme)
@@ -34,7 +35,7 @@ pub fn warnings(policy: &Value, scheme: &Scheme) -> Vec<Value> {
         })
         .collect();
     let mut warnings = Vec::new();
-    for (index, validation) in list(spec, "validations").enumerate() {
+    for (index, validation) in list(spec, "validations").iter().enumerate() {
         for field in ["expression", "messageExpression"] {
             let source = text(validation, field);
             if source.is_empty() && field == "messageExpression" {
@@ -57,7 +58,7 @@ pub fn warnings(policy: &Value, scheme: &Scheme) -> Vec<Value> {
 /// The kinds that a policy's rules name, in their order.
 fn kinds(spec: &Value, scheme: &Scheme) -> BTreeSet<Kind> {
     let mut kinds = BTreeSet::new();
-    for rule in list(spec.get("matchConstraints").unwrap_or(&Value::Null), "resourceRules") {
+    for rule in list(part(spec, "matchConstraints"), "resourceRules") {
         let (Some(groups), Some(versions)) = (names(rule, "apiGroups"), names(rule, "apiVersions")) else { continue };
         let plain = |resource: &&str| !resource.contains(['*', '/']);
         let resources: BTreeSet<&str> = texts(rule, "resources").filter(plain).collect();
@@ -85,21 +86,7 @@ fn names<'v>(rule: &'v Value, field: &str) -> Option<BTreeSet<&'v str>> {
 
 fn params<'s>(spec: &Value, scheme: &'s Scheme) -> Option<&'s Resource> {
     let kind = spec.get("paramKind")?;
-    let api_version = text(kind, "apiVersion");
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    scheme.by_kind(group, version, text(kind, "kind")).map(AsRef::as_ref)
-}
-
-fn list<'v>(value: &'v Value, field: &str) -> impl Iterator<Item = &'v Value> {
-    value.get(field).and_then(Value::as_array).into_iter().flatten()
-}
-
-fn texts<'v>(value: &'v Value, field: &str) -> impl Iterator<Item = &'v str> {
-    list(value, field).filter_map(Value::as_str)
-}
-
-fn text<'v>(value: &'v Value, field: &str) -> &'v str {
-    value.get(field).and_then(Value::as_str).unwrap_or_default()
+    scheme.by_api_version(text(kind, "apiVersion"), text(kind, "kind")).map(AsRef::as_ref)
 }
 
 #[cfg(test)]

@@ -49,8 +49,8 @@ fn what_a_recorded_upstream_keeps_is_valid_and_may_stay_as_it_is() {
     let recorded = include_str!("../decode/recorded.jsonl").lines().filter(|line| !line.starts_with('#'));
     for line in recorded {
         let object: Value = serde_json::from_str(line).unwrap();
-        let (group, version) = meta::api_version(&object).split_once('/').unwrap_or(("", meta::api_version(&object)));
-        let Some(row) = Scheme::builtin().by_kind(group, version, meta::kind(&object)) else { continue };
+        let row = Scheme::builtin().by_api_version(meta::api_version(&object), meta::kind(&object));
+        let Some(row) = row else { continue };
         let strategy = &row.strategy;
         let errors = [
             (strategy.validate)(&object),

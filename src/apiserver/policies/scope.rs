@@ -73,9 +73,8 @@ pub(super) fn params(
     };
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (api_version, kind) = (text(kind, "apiVersion"), text(kind, "kind"));
-    let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
     let scheme = call.server.scheme();
-    let Some(row) = scheme.by_kind(group, version, &kind) else {
+    let Some(row) = scheme.by_api_version(&api_version, &kind) else {
         return Err(format!("failed to find resource referenced by paramKind: '{api_version}, Kind={kind}'"));
     };
     let namespace = match (row.scope, text(reference, "namespace")) {

@@ -145,23 +145,15 @@ impl Estimator<'_> {
     fn replace(&self, target: &Arg<'_>, args: &[Arg<'_>]) -> Option<Answer> {
         let size = self.arg_size(target);
         let (old, new) = (self.arg_size(args.first()?), self.arg_size(args.get(1)?));
-        let (mut count, mut kept) = (Span::ZERO, Span::ZERO);
-        if old.min == 0 {
-            count.max = size.max.saturating_add(1);
-            kept.max = size.max;
-        } else if new.max <= old.min {
-            kept.max = size.max;
-        } else {
-            count.max = divide_up(size.max, old.min);
-        }
-        if old.max == 0 {
-            count.min = size.min.saturating_add(1);
-            kept.min = size.min;
-        } else if old.max <= new.min {
-            kept.min = size.min;
-        } else {
-            count.min = divide_up(size.min, old.max);
-        }
+        // How often the new text stands in the answer, and how much of the old target does.
+        let bound = |size: u64, old: u64, is_kept: bool| match (old, is_kept) {
+            (0, _) => (size.saturating_add(1), size),
+            (_, true) => (0, size),
+            (_, false) => (divide_up(size, old), 0),
+        };
+        let (most, most_kept) = bound(size.max, old.min, new.max <= old.min);
+        let (least, least_kept) = bound(size.min, old.max, old.max <= new.min);
+        let (count, kept) = (Span { min: least, max: most }, Span { min: least_kept, max: most_kept });
         Some(Answer { cost: size.scale(2.0 * CHARACTER), size: Some(count.times(new).plus(kept)) })
     }
 
